@@ -1,0 +1,111 @@
+"""The one loop that drives a run, whatever engine serves it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from pipelines.core.commit import Marker
+from pipelines.core.graph import Node
+from pipelines.core.progress import Progress
+from pipelines.core.work import Work
+from pipelines.core.worker import Task
+from schemas.errors import RunStopped
+
+MOST_LOSSES = 5
+"""Workers that one partition may lose, without any row being found at fault, before the run stops."""
+
+
+@dataclass(frozen=True)
+class WorkerLost:
+    """A worker died (killed, out of memory, crashed in native code) before it could commit."""
+
+    reason: str
+
+
+class Executor(Protocol):
+    """What an engine offers to the loop."""
+
+    def room(self, node: Node) -> bool:
+        """Say whether one more task of this stage may be submitted now."""
+
+    def submit(self, task: Task) -> None:
+        """Start a task."""
+
+    def wait(self) -> Sequence[tuple[Task, Marker | WorkerLost]]:
+        """Wait until at least one task has ended, and return those that have; raises what a stage's own fault raises."""
+
+    def release(self, node: Node) -> None:
+        """Give back what a finished stage held."""
+
+
+@dataclass
+class _Losses:
+    count: int = 0
+    suspects: Counter[str] = field(default_factory=Counter)
+    poisoned: frozenset[str] = frozenset()
+
+
+def drive(work: Work, executor: Executor, progress: Progress) -> None:
+    """Run all tasks that are ready until every stage is finished.
+
+    Later stages go first, so that a partition flows to its end while others still begin. A task that loses its worker is
+    served again row by row; a row that loses its worker twice in this way is rejected, and the others are served.
+
+    Raises:
+        RunStopped: a partition keeps losing workers and no row can be blamed.
+    """
+    losses: dict[tuple[str, int], _Losses] = {}
+    again: list[Task] = []
+    running = 0
+    progress.start(work)
+    while True:
+        for task in [task for task in again if executor.room(task.node)]:
+            again.remove(task)
+            executor.submit(task)
+            running += 1
+        for node in reversed(work.nodes):
+            queue = work.ready[node.stage.name]
+            while queue and executor.room(node):
+                executor.submit(work.task(node, queue.pop(0)))
+                running += 1
+        if not running:
+            break
+        for task, outcome in executor.wait():
+            running -= 1
+            node = task.node
+            if isinstance(outcome, Marker):
+                work.commit(node, outcome)
+                progress.committed(node, outcome)
+                if work.finished(node):
+                    executor.release(node)
+                continue
+            record = losses.setdefault((node.stage.name, task.partition), _Losses())
+            again.append(_retry(task, outcome, record, work))
+            progress.say(f"{node.stage.name}, partition {task.partition}: a worker died ({outcome.reason}); serving it again")
+    progress.finish()
+    if not all(work.finished(node) for node in work.nodes):
+        raise RunStopped("the run ended with work undone and nothing to do; this is a fault in Earloom")
+
+
+def _retry(task: Task, lost: WorkerLost, record: _Losses, work: Work) -> Task:
+    """Return the careful task that follows a lost one, with the rows that are now known to be at fault."""
+    record.count += 1
+    if task.careful:
+        try:
+            key = json.loads(work.context.workspace.read(task.trail))
+        except FileNotFoundError:
+            key = None
+        if key is not None:
+            record.suspects[key] += 1
+            if record.suspects[key] >= 2:
+                record.poisoned |= {key}
+                record.count = 0
+            work.context.workspace.remove(task.trail)
+    if record.count > MOST_LOSSES:
+        raise RunStopped(f"stage {task.node.stage.name}, partition {task.partition}: {record.count} workers died one after the other "
+                         f"({lost.reason}); give them more memory or fewer at once (--workers), and run the same command again")
+    return replace(task, careful=True, poisoned=record.poisoned)

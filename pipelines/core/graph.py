@@ -1,0 +1,59 @@
+"""The stage graph: who reads whom, and the fingerprints that name the folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.core.stage import Stage
+from schemas import tables
+from schemas.errors import UserError
+from schemas.ids import fingerprint
+
+
+@dataclass(frozen=True)
+class Node:
+    """A stage in its graph. ``inputs`` are the earlier nodes whose tables it reads, the primary table's first."""
+
+    stage: Stage
+    inputs: tuple[Node, ...]
+    identity: dict[str, object]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of version, recipe part, revisions, seed if it draws, and the inputs' fingerprints."""
+        return fingerprint(self.identity)[:12]
+
+    @property
+    def folder(self) -> str:
+        """The stage's folder, relative to the workspace."""
+        return f"{self.stage.room}/{self.stage.name}-{self.fingerprint}"
+
+
+def build_graph(stages: list[Stage], run_seed: int) -> list[Node]:
+    """Wire ``stages``, given in the order of the data's flow: each reads what earlier ones write.
+
+    Raises:
+        UserError: two stages of one name, or a table that no earlier stage writes.
+    """
+    nodes: list[Node] = []
+    for stage in stages:
+        if any(node.stage.name == stage.name for node in nodes):
+            raise UserError(f"stage {stage.name}: stands twice in the recipe; name each listener once")
+        inputs: list[Node] = []
+        for table in stage.reads:
+            writers = [node for node in nodes if node.stage.writes == table]
+            if not writers:
+                raise UserError(f"stage {stage.name}: reads {table!r}, which no earlier stage writes")
+            inputs += writers
+        identity: dict[str, object] = {
+            "name": stage.name,
+            "version": stage.version,
+            "tables": tables.VERSION,
+            "params": stage.params(),
+            "revisions": stage.revisions(),
+            "inputs": [node.fingerprint for node in inputs],
+        }
+        if stage.seeded:
+            identity["seed"] = run_seed
+        nodes.append(Node(stage, tuple(inputs), identity))
+    return nodes

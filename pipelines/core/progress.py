@@ -1,0 +1,93 @@
+"""Progress: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from pipelines.core.commit import Marker
+from pipelines.core.graph import Node
+
+if TYPE_CHECKING:
+    from pipelines.core.work import Work
+
+EVERY_S = 5.0
+"""Seconds between two plain lines of one stage."""
+
+
+class Progress:
+    """Shows per stage: partitions and rows done, rows per second, time left, rejects. Writes to standard error."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.quiet = quiet
+        self._live: Live | None = None
+        self._work: Work | None = None
+        self._began: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+        self._fresh: dict[str, list[Marker]] = {}
+
+    def start(self, work: Work) -> None:
+        """Begin to show the state of ``work``."""
+        self._work, self._start = work, time.monotonic()
+        if not self.quiet and self.console.is_terminal:
+            self._live = Live(get_renderable=self._table, console=self.console, refresh_per_second=4)
+            self._live.start()
+
+    def committed(self, node: Node, marker: Marker) -> None:
+        """Take note of a new commit."""
+        assert self._work is not None
+        name, now = node.stage.name, time.monotonic()
+        self._began.setdefault(name, now - marker.seconds)
+        self._fresh.setdefault(name, []).append(marker)
+        done = self._work.finished(node)
+        if self._live is None and not self.quiet and (done or now - self._last.get(name, 0.0) >= EVERY_S):
+            self._last[name] = now
+            parts, rows, rate, left, rejects = self._row(node)
+            tail = "done" if done else f"about {left} left"
+            print(f"{time.strftime('%H:%M:%S')} {name}: {parts} partitions, {rows} rows, {rate} rows/s, {rejects} rejects, {tail}",
+                  file=sys.stderr, flush=True)
+
+    def say(self, text: str) -> None:
+        """Show one line that is worth keeping."""
+        if self._live is not None:
+            self.console.print(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def finish(self) -> None:
+        """Stop showing; called also when the run is stopped."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _row(self, node: Node) -> tuple[str, str, str, str, str]:
+        assert self._work is not None
+        name, work = node.stage.name, self._work
+        markers = list(work.markers(node))
+        fresh = self._fresh.get(name, [])
+        spent = time.monotonic() - self._began.get(name, time.monotonic())
+        rate = sum(m.rows_in for m in fresh) / spent if fresh and spent > 0 else 0.0
+        todo = work.total(node) - len(markers)
+        left = "" if not todo else _clock(spent / len(fresh) * todo) if fresh else "?"
+        return (f"{len(markers)}/{work.total(node)}", f"{sum(m.rows_in for m in markers):,}", f"{rate:,.0f}", left,
+                f"{sum(m.rejects for m in markers):,}")
+
+    def _table(self) -> Table:
+        table = Table("stage", "partitions", "rows", "rows/s", "left", "rejects", box=None, padding=(0, 2))
+        assert self._work is not None
+        for node in self._work.nodes:
+            table.add_row(node.stage.name, *self._row(node))
+        table.caption = f"{_clock(time.monotonic() - self._start)} since the start; Ctrl-C stops, the same command goes on"
+        return table
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,205 @@
+"""The stage contract: a pure step from table rows to table rows, and the law that no row is ever lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from pipelines.core.workspace import Workspace
+from schemas import tables
+from schemas.ids import seed_for
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one worker of a stage occupies.
+
+    ``actor``: the worker keeps what ``setup`` loaded and serves many partitions; else each partition is a task of its own.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    actor: bool = False
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes that belong to one row and are packed into a tar: ``members`` maps suffix -> bytes, in order."""
+
+    group: str
+    key: str
+    members: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A reject in the making: key, error class, message, and the source file that is to blame, if one is."""
+
+    key: str
+    error: str
+    message: str
+    source: str | None = None
+    attempt: int = 1
+
+
+@dataclass
+class Result:
+    """What became of a batch. Each input key is in ``rows``, in ``rejects`` or in ``drops``, and in one of them only.
+
+    ``blobs`` is empty or as long as ``rows``; the commit packs them and fills in ``tar``, ``offset`` and ``size``.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[Refusal] = field(default_factory=list)
+    drops: list[tuple[str, str]] = field(default_factory=list)
+    blobs: list[Blob] = field(default_factory=list)
+
+    def extend(self, other: Result) -> None:
+        """Append another batch's result."""
+        self.rows += other.rows
+        self.rejects += other.rejects
+        self.drops += other.drops
+        self.blobs += other.blobs
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may know beside its rows: the workspace to read blobs from, the data folder, and the run's seed."""
+
+    workspace: Workspace
+    data_root: str
+    run_seed: int
+    partitions: int
+
+    def seed(self, stage: str, key: str) -> int:
+        """Return the seed of one row, in [0, 2^63)."""
+        return seed_for(self.run_seed, stage, key)
+
+
+class Batch:
+    """Rows of the primary table, and the side tables of the same partition."""
+
+    def __init__(self, rows: pa.Table, sides: dict[str, pa.Table]) -> None:
+        self.rows = rows
+        self.sides = sides
+
+    @cached_property
+    def _grouped(self) -> dict[tuple[str, str], dict[str, list[dict[str, Any]]]]:
+        return {}
+
+    def grouped(self, table: str, column: str) -> dict[str, list[dict[str, Any]]]:
+        """Return the side table's rows by the value of ``column``; a missing key gives an empty list."""
+        if (table, column) not in self._grouped:
+            groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+            for row in self.sides[table].to_pylist():
+                groups[row[column]].append(row)
+            self._grouped[table, column] = groups
+        return self._grouped[table, column]
+
+    def slices(self, rows: int) -> Iterable[Batch]:
+        """Yield the batch in pieces of at most ``rows`` rows that share the grouped side tables."""
+        for start in range(0, self.rows.num_rows, rows):
+            piece = Batch(self.rows.slice(start, rows), self.sides)
+            piece.__dict__["_grouped"] = self._grouped
+            yield piece
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Base of all stages. A subclass is a frozen dataclass whose fields are its part of the recipe.
+
+    Class attributes:
+        name: the stage's name, unique in a graph; also the name in its folder.
+        version: raised whenever the code would give other rows for the same input.
+        reads: tables it reads, the primary one first; every earlier stage that writes one of them is an input.
+        writes: the table it writes.
+        key: key column of the primary table, unique in it.
+        out_key: the column of the written table that holds that key.
+        waits: True: it needs all partitions at once (one task, which writes every partition of its table).
+        seeded: True: it draws, so that the run's seed is part of its fingerprint.
+        room: folder of the workspace that its output lies in.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[str]
+    key: ClassVar[str] = "clip_id"
+    out_key: ClassVar[str] = "clip_id"
+    waits: ClassVar[bool] = False
+    seeded: ClassVar[bool] = False
+    room: ClassVar[str] = "tables"
+    batch_rows: ClassVar[int] = 32
+    resources: ClassVar[Resources] = Resources()
+
+    def params(self) -> dict[str, Any]:
+        """Return the part of the recipe that determines the rows; it goes into the fingerprint."""
+        return dataclasses.asdict(self)
+
+    def revisions(self) -> dict[str, str]:
+        """Return revisions of models and hashes of prompts and tables that the rows depend on."""
+        return {}
+
+    def limits(self) -> tuple[int, int]:
+        """Return the most samples and the most bytes that one of its tars may hold."""
+        return 100_000, 1_000_000_000
+
+    def check(self) -> None:
+        """Look for the user's mistakes before anything runs.
+
+        Raises:
+            UserError: a missing file, an unknown model, a missing extra.
+        """
+
+    def sources(self, context: Context) -> str:
+        """Return the digest of what the stage reads outside the workspace; empty if it reads nothing there."""
+        return ""
+
+    def setup(self, context: Context) -> None:
+        """Load what serving needs; called once per worker, before the first batch."""
+
+    def process(self, batch: Batch, context: Context) -> Result:
+        """Serve a batch; raise :class:`schemas.errors.Reject` only where a batch is a single row."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how to process a batch")
+
+
+class ConservationError(Exception):
+    """A stage lost or invented a row: a bug in the stage, never the data's fault."""
+
+
+def conserve(stage: Stage, keys: list[str], result: Result) -> None:
+    """Enforce the conservation law on one batch: each key in exactly one of rows, rejects and drops.
+
+    Args:
+        stage: the stage that served the batch.
+        keys: the primary table's keys.
+        result: what became of them.
+
+    Raises:
+        ConservationError: names the stage and the first few keys.
+    """
+    served = {row[stage.out_key] for row in result.rows}
+    refused = [refusal.key for refusal in result.rejects]
+    dropped = [key for key, _ in result.drops]
+    if result.blobs and len(result.blobs) != len(result.rows):
+        raise ConservationError(f"{stage.name}: {len(result.blobs)} blobs for {len(result.rows)} rows")
+    asked = set(keys)
+    if len(asked) != len(keys):
+        raise ConservationError(f"{stage.name}: its input repeats a {stage.key}")
+    outcomes = [*served, *refused, *dropped]
+    found = set(outcomes)
+    twice = sorted(k for k in found if outcomes.count(k) > 1) if len(found) != len(outcomes) else []
+    for what, wrong in (("lost", sorted(asked - found)), ("invented", sorted(found - asked)), ("gave two outcomes to", twice)):
+        if wrong:
+            raise ConservationError(f"{stage.name} {what} {len(wrong)} rows, first {wrong[:3]}")
+
+
+def empty(table: str) -> pa.Table:
+    """Return a table of the named schema without rows."""
+    return tables.schema(table).empty_table()

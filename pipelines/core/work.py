@@ -1,0 +1,193 @@
+"""What there is to do: which commits stand, which are stale and why, and which can be started now."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from pipelines.core.commit import ALL, Marker, marker_name, parse_marker, table_name
+from pipelines.core.graph import Node
+from pipelines.core.stage import Context
+from pipelines.core.worker import Task
+from pipelines.core.workspace import Workspace
+from schemas.ids import canonical_json, fingerprint
+
+
+def spans_all(node: Node) -> bool:
+    """Say whether a stage is one task over all partitions."""
+    return node.stage.waits or not node.stage.reads
+
+
+def content_read(source: Node, partition: int, markers: Mapping[tuple[str, int], Marker], partitions: int) -> str:
+    """Return the hash of what a task reads of an input: equal hashes, equal rows, and the task need not be done again.
+
+    Of a stage that writes all partitions at once, a task of one partition reads that partition's table alone.
+    """
+    name = source.stage.name
+    if spans_all(source):
+        marker = markers[name, ALL]
+        return marker.content if partition == ALL else str(marker.files[table_name(source.folder, partition)]["sha256"])
+    if partition == ALL:
+        return fingerprint([markers[name, p].content for p in range(partitions)])
+    return markers[name, partition].content
+
+
+@dataclass
+class Standing:
+    """The commits of one stage that lie in the workspace, whole and with all their files."""
+
+    node: Node
+    markers: dict[int, Marker] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+
+
+def survey(node: Node, workspace: Workspace) -> Standing:
+    """Read a stage's folder: its whole markers, files that a marker names but that are gone or resized, and strays.
+
+    A stray is a file that no whole marker names, left by a run that was killed between data and marker.
+    """
+    sizes = workspace.sizes(node.folder) if workspace.exists(node.folder) else {}
+    standing, named = Standing(node), {f"{node.folder}/stage.json"}
+    for name in sorted(sizes):
+        if not name.endswith(".json") or name in named:
+            continue
+        marker = parse_marker(workspace.read(name))
+        if marker is None or name != marker_name(node.folder, marker.partition) or marker.fingerprint != node.fingerprint:
+            continue
+        wrong = [file for file, facts in marker.files.items() if sizes.get(file) != facts["bytes"]]
+        standing.damaged += wrong
+        if not wrong:
+            standing.markers[marker.partition] = marker
+            named |= {name, *marker.files}
+    standing.strays = sorted(set(sizes) - named)
+    return standing
+
+
+@dataclass
+class Work:
+    """The state of a run, derived from the files alone: tasks, their dependencies, and what has been committed."""
+
+    nodes: list[Node]
+    context: Context
+    standing: dict[str, Standing] = field(default_factory=dict)
+    done: dict[tuple[str, int], Marker] = field(default_factory=dict)
+    reused: set[tuple[str, int]] = field(default_factory=set)
+    ready: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._node = {node.stage.name: node for node in self.nodes}
+        self._waiting: dict[tuple[str, int], int] = {}
+        self._readers: dict[str, list[Node]] = defaultdict(list)
+        for node in self.nodes:
+            self.standing[node.stage.name] = survey(node, self.context.workspace)
+            self.sources[node.stage.name] = node.stage.sources(self.context)
+            for source in node.inputs:
+                self._readers[source.stage.name].append(node)
+            for p in self.partitions(node):
+                count = sum(1 if spans_all(source) or p != ALL else self.context.partitions for source in node.inputs)
+                self._waiting[node.stage.name, p] = count
+        for node in self.nodes:
+            if not node.inputs:
+                self._ready(node, ALL)
+
+    def partitions(self, node: Node) -> list[int]:
+        """Return the partitions of a stage's tasks: 0..N-1, or -1 alone where it is one task."""
+        return [ALL] if spans_all(node) else list(range(self.context.partitions))
+
+    def inputs(self, node: Node, partition: int) -> tuple[tuple[str, str], ...]:
+        """Return (input stage, content of its commit) for a task all of whose inputs are committed."""
+        return tuple((source.stage.name, content_read(source, partition, self.done, self.context.partitions)) for source in node.inputs)
+
+    def task(self, node: Node, partition: int) -> Task:
+        """Return the task as it is to be given to a worker."""
+        return Task(node, partition, self.inputs(node, partition), self.sources[node.stage.name])
+
+    def commit(self, node: Node, marker: Marker, reused: bool = False) -> None:
+        """Take note that a partition is committed, and see what this makes ready."""
+        name = node.stage.name
+        self.done[name, marker.partition] = marker
+        if reused:
+            self.reused.add((name, marker.partition))
+        for reader in self._readers[name]:
+            whole = marker.partition == ALL or spans_all(reader)
+            for p in self.partitions(reader) if whole else [marker.partition]:
+                self._waiting[reader.stage.name, p] -= 1
+                if self._waiting[reader.stage.name, p] == 0:
+                    self._ready(reader, p)
+
+    def _ready(self, node: Node, partition: int) -> None:
+        name = node.stage.name
+        marker = self.standing[name].markers.get(partition)
+        expected = dict(self.inputs(node, partition))
+        if self.sources[name]:
+            expected["source"] = self.sources[name]
+        if marker and marker.inputs == expected:
+            self.commit(node, marker, reused=True)
+        else:
+            self.ready[name].append(partition)
+
+    def total(self, node: Node) -> int:
+        """Return the number of tasks of a stage."""
+        return len(self.partitions(node))
+
+    def finished(self, node: Node) -> bool:
+        """Say whether all tasks of a stage are committed."""
+        return all((node.stage.name, p) in self.done for p in self.partitions(node))
+
+    def markers(self, node: Node) -> Iterator[Marker]:
+        """Yield the markers of a stage that are committed, in order of partitions."""
+        for p in self.partitions(node):
+            if marker := self.done.get((node.stage.name, p)):
+                yield marker
+
+    def sweep(self) -> None:
+        """Remove what killed runs left and what no longer counts, so that only committed files are in the folders."""
+        for node in self.nodes:
+            standing = self.standing[node.stage.name]
+            stale = {p for p in standing.markers if p in self.ready[node.stage.name]}
+            for p in stale:
+                self.context.workspace.remove(marker_name(node.folder, p))
+            for p in stale:
+                for name in standing.markers[p].files:
+                    self.context.workspace.remove(name)
+            for name in standing.strays:
+                self.context.workspace.remove(name)
+            self.context.workspace.write(f"{node.folder}/stage.json", (canonical_json(node.identity) + "\n").encode())
+
+
+def why(node: Node, work: Work) -> str:
+    """Return in words why a stage has work to do, by comparing it with the last folder of the same stage."""
+    workspace, standing = work.context.workspace, work.standing[node.stage.name]
+    if standing.damaged:
+        return f"{len(standing.damaged)} files are gone or altered"
+    if standing.markers:
+        return "its input changed" if len(standing.markers) == work.total(node) else "unfinished"
+    identity = json.loads(canonical_json(node.identity))
+    reasons: list[str] = []
+    for folder in workspace.folders(node.stage.room):
+        name = f"{node.stage.room}/{folder}"
+        if folder.rsplit("-", 1)[0] != node.stage.name or name == node.folder or not workspace.exists(f"{name}/stage.json"):
+            continue
+        reasons = _differences(json.loads(workspace.read(f"{name}/stage.json")), identity, node)
+    return ", ".join(reasons) if reasons else "new"
+
+
+def _differences(old: dict[str, object], new: dict[str, object], node: Node) -> list[str]:
+    out = []
+    for part in ("params", "revisions"):
+        before, now = old.get(part) or {}, new.get(part) or {}
+        assert isinstance(before, dict)
+        assert isinstance(now, dict)
+        out += [f"{key} changed" for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    out += [f"{key} changed" for key in ("version", "tables", "seed") if old.get(key) != new.get(key)]
+    if old.get("inputs") != new.get("inputs"):
+        mine, theirs = new.get("inputs"), old.get("inputs")
+        assert isinstance(mine, list)
+        assert isinstance(theirs, list)
+        changed = [source.stage.name for source in node.inputs if source.fingerprint not in theirs]
+        out.append(f"reads {', '.join(changed)} anew" if changed else "reads fewer stages")
+    return out

@@ -1,0 +1,1 @@
+"""From the names and words that publishers use to classes of the ontology."""

@@ -1,0 +1,244 @@
+"""The recipe: one YAML file that fully determines a run, read into pydantic models that forgive no misspelling."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.errors import UserError
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Decibels = Annotated[float, Field(ge=-120, le=120)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
+class Section(BaseModel):
+    """A part of a recipe; unknown keys are errors, and nothing is changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Dataset(Section):
+    """One dataset: which adapter reads it, where it lies, and what its splits are called here."""
+
+    adapter: str
+    name: Name | None = Field(None, description="name in identifiers; the adapter's own if not given")
+    path: str = Field(".", description="folder, relative to data.root")
+    splits: dict[str, str] = Field({}, description="publisher's split -> our split; what is not named keeps the adapter's own")
+    optional: bool = Field(False, description="true: a folder that is not there is passed over, and said so")
+
+
+class Data(Section):
+    """Where the recordings are."""
+
+    root: str | None = Field(None, description="folder that holds the datasets")
+    datasets: list[Dataset] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("datasets"), list):
+            value = dict(value)
+            value["datasets"] = [{"adapter": item} if isinstance(item, str) else item for item in value["datasets"]]
+        return value
+
+
+class Audio(Section):
+    """The clip store: mono FLAC, 16 bit, one sample rate."""
+
+    sample_rate: int = Field(32000, ge=4000, le=192000, description="samples per second")
+    clip_s: Seconds = Field(10.0, description="longest clip, in seconds")
+    windows: Literal["first", "all"] = Field("first", description="of a longer recording: its first clip_s seconds, or all of it in pieces")
+    min_s: float = Field(0.1, gt=0, le=60, description="shortest clip, in seconds; shorter ones are rejected")
+
+
+class Listen(Section):
+    """Who listens. The publisher's labels are always heard."""
+
+    listeners: list[str] = Field(["facts", "signal"], description="names of taggers; `earloom models` lists them")
+    device: str = Field("cpu", description="device that models are loaded on, e.g. `cpu`, `cuda`")
+
+
+class Describe(Section):
+    """Who writes captions."""
+
+    phrases: str = Field("prompts/grammar.yaml", description="phrase file, relative to configs/")
+    styles: list[Literal["short", "detailed", "temporal"]] = Field(["short", "detailed", "temporal"], min_length=1)
+    candidates: int = Field(2, ge=1, le=100, description="candidates per style")
+
+
+class Refine(Section):
+    """Which captions are kept."""
+
+    min_agreement: float = Field(0.75, ge=0, le=1, description="least share of claims that evidence must support")
+
+
+class Mix(Section):
+    """Which mixtures are made: class-disjoint pairs at a uniformly drawn ratio."""
+
+    per_clip: int = Field(1, ge=0, le=1000, description="mixtures in which each clip is the target; 0: no mixtures")
+    duration_s: Seconds = Field(10.0, description="seconds; longer clips are cropped, shorter ones padded")
+    snr_db: tuple[Decibels, Decibels] = Field((-15.0, 15.0), description="target to interference energy, in dB, drawn uniformly")
+    peak: float = Field(0.9, gt=0, le=1, description="a louder mixture is turned down to this, with all its sources")
+    inferred: bool = Field(False, description="true: clips whose classes come from words or listeners alone are mixed too")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pair(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("snr_db"), list):
+            pair = value["snr_db"]
+            value = {**value, "snr_db": tuple(float(x) if isinstance(x, int) else x for x in pair)}
+        return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Mix:
+        if self.snr_db[0] > self.snr_db[1]:
+            raise ValueError("the lower bound of snr_db is above the upper; write [low, high]")
+        return self
+
+
+class Shards(Section):
+    """How large a shard may grow; a partition of the run begins a new one."""
+
+    max_samples: int = Field(1000, ge=1)
+    max_mb: int = Field(512, ge=1, description="megabytes of 10^6 bytes")
+
+
+class Recipe(Section):
+    """Everything that determines a run; where and on what it runs is not part of it."""
+
+    name: Name
+    seed: int = Field(0, ge=0, lt=2**63)
+    partitions: int = Field(8, ge=1, le=65536, description="pieces of work; frozen when the run is first planned")
+    data: Data
+    audio: Audio = Audio()
+    listen: Listen = Listen()
+    describe: Describe = Describe()
+    refine: Refine = Refine()
+    mix: Mix = Mix()
+    shards: Shards = Shards()
+
+
+_SECRET = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]*@")
+
+
+def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe and lay ``a.b=c`` overrides over it.
+
+    Raises:
+        UserError: in one line, the key, its value and the mend.
+    """
+    file = Path(path)
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*.yaml")], 1)
+        raise UserError(f"recipe {path}: no such file{_meant(near)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"recipe {path}: cannot be read ({type(error).__name__})") from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise UserError(f"recipe {path}{line}: is not YAML ({getattr(error, 'problem', error)})") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"recipe {path}: holds no settings; it must be a YAML mapping with at least name and data")
+    for text in overrides:
+        _override(raw, text)
+    return parse_recipe(raw, str(path))
+
+
+def parse_recipe(raw: dict[str, Any], origin: str) -> Recipe:
+    """Check ``raw`` against the models; UserError says in one line what is wrong and how to mend it."""
+    try:
+        recipe = Recipe.model_validate(_floats(raw, Recipe))
+    except ValidationError as error:
+        raise UserError(f"recipe {origin}: {_explain(error)}") from None
+    for text in _strings(recipe.model_dump()):
+        if _CREDENTIALS.search(text):
+            raise UserError(f"recipe {origin}: a URL carries credentials; give them by environment variables instead")
+    return recipe
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _strings(item)]
+    if isinstance(value, (list, tuple)):
+        return [text for item in value for text in _strings(item)]
+    return [value] if isinstance(value, str) else []
+
+
+def _override(raw: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UserError(f"--set {text}: must read a.b=c, e.g. --set mix.per_clip=3")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"--set {text}: the value is not YAML; quote it") from None
+    *parents, last = key.split(".")
+    here: Any = raw
+    for step in parents:
+        here = here[int(step)] if isinstance(here, list) and step.isdigit() and int(step) < len(here) else (
+            here.setdefault(step, {}) if isinstance(here, dict) else None)
+        if not isinstance(here, (dict, list)):
+            raise UserError(f"--set {text}: {step!r} holds a value, not a section; check the key {key!r}")
+    if isinstance(here, list):
+        if not last.isdigit() or int(last) >= len(here):
+            raise UserError(f"--set {text}: {'.'.join(parents)} is a list of {len(here)}; name an entry by its number from 0")
+        here[int(last)] = parsed
+    else:
+        here[last] = parsed
+
+
+def _floats(raw: Any, model: type[BaseModel]) -> Any:
+    """Turn whole numbers into floats where the model wants seconds or decibels: ``10`` is a fine way to write 10.0."""
+    if not isinstance(raw, dict):
+        return raw
+    out = dict(raw)
+    for name, field in model.model_fields.items():
+        if name not in out:
+            continue
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            out[name] = _floats(out[name], kind)
+        elif kind is float and isinstance(out[name], int) and not isinstance(out[name], bool):
+            out[name] = float(out[name])
+    return out
+
+
+def _explain(error: ValidationError) -> str:
+    """Return the first thing wrong: key, value, mend."""
+    problem = error.errors(include_url=False)[0]
+    path = [str(step) for step in problem["loc"]]
+    key = ".".join(path)
+    value = "***" if _SECRET.search(key) else repr(problem["input"])
+    value = value if len(value) <= 60 else value[:57] + "..."
+    if problem["type"] == "extra_forbidden":
+        known = _keys_at(path[:-1])
+        near = difflib.get_close_matches(path[-1], known, 1, 0.6)
+        mend = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return f"{key}: unknown key (value {value}); {mend}"
+    if problem["type"] == "missing":
+        return f"{key}: missing; add it"
+    return f"{key}: {value} will not do: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _keys_at(path: list[str]) -> list[str]:
+    model: Any = Recipe
+    for step in path:
+        if step.isdigit():
+            continue
+        annotation = model.model_fields[step].annotation
+        inner = [kind for kind in getattr(annotation, "__args__", ()) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        model = inner[0] if inner else annotation
+    return list(model.model_fields)
+
+
+def _meant(near: list[str]) -> str:
+    return f"; did you mean {near[0]!r}?" if near else ""

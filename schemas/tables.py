@@ -1,0 +1,272 @@
+"""Every table that Earloom writes, as a versioned pyarrow schema whose columns say what they hold.
+
+A column's metadata carries ``doc``: its meaning, unit, range, and what null means. A column without a word about null
+is never null, and a table that breaks this is refused before it is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+VERSION = 1
+"""Version of the tables; a workspace of another version is refused, not guessed at."""
+
+STRINGS = pa.list_(pa.string())
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, arrow type, meaning, and whether null is a value of it."""
+
+    name: str
+    type: pa.DataType
+    doc: str
+    null: bool = False
+
+
+def _field(column: Column) -> pa.Field:
+    return pa.field(column.name, column.type, nullable=column.null, metadata={"doc": column.doc})
+
+
+def _table(name: str, doc: str, *columns: Column) -> pa.Schema:
+    metadata = {"earloom.table": name, "earloom.version": str(VERSION), "earloom.doc": doc}
+    return pa.schema([_field(column) for column in columns], metadata=metadata)
+
+
+_S, _F, _I = pa.string(), pa.float64(), pa.int64()
+
+LABEL = pa.struct([pa.field("name", _S, nullable=False), pa.field("class_id", _S)])
+EVENT = pa.struct([
+    pa.field("name", _S, nullable=False),
+    pa.field("onset_s", _F, nullable=False),
+    pa.field("offset_s", _F, nullable=False),
+])
+SOURCE = pa.struct([
+    pa.field("clip_id", _S, nullable=False),
+    pa.field("recording_id", _S, nullable=False),
+    pa.field("tar", _S, nullable=False),
+    pa.field("offset", _I, nullable=False),
+    pa.field("size", _I, nullable=False),
+    pa.field("start", _I, nullable=False),
+    pa.field("at", _I, nullable=False),
+    pa.field("length", _I, nullable=False),
+    pa.field("class_ids", STRINGS, nullable=False),
+    pa.field("class_names", STRINGS, nullable=False),
+    pa.field("text", _S, nullable=False),
+    pa.field("licence", _S),
+])
+
+_PLACE = (
+    Column("tar", _S, "tar file, relative to the run folder"),
+    Column("offset", _I, "first byte in the tar"),
+    Column("size", _I, "bytes from `offset`"),
+)
+_ORIGIN = (
+    Column("dataset", _S, "name of the dataset in the recipe"),
+    Column("split", _S, "`train`, `val`, `test`, or the publisher's own name where the recipe maps it to none of these"),
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "records": _table(
+        "records", "One row of a dataset's own metadata, with the file that it names, before anything is decoded.",
+        Column("record_id", _S, "`<dataset>-<source id>[-<start ms>]`, characters `[A-Za-z0-9_-]`"),
+        *_ORIGIN,
+        Column("recording_id", _S, "`yt:`, `fs:`, `bbc:`, `sb:` and the id; null: the dataset names none", True),
+        Column("source_path", _S, "audio file, relative to `data.root`"),
+        Column("file_bytes", _I, "size of that file when the dataset was listed, in bytes; a changed file is a changed row"),
+        Column("start_s", _F, "start of the excerpt in the recording, in seconds; null: the recording's start", True),
+        Column("end_s", _F, "end of the excerpt in the recording, in seconds; null: the recording's end", True),
+        Column("labels", pa.list_(LABEL), "labels as published; `class_id` is the MID where the publisher gives one; empty: none given"),
+        Column("events", pa.list_(EVENT), "labels with times in seconds from the excerpt's start; empty: none given"),
+        Column("keywords", STRINGS, "uploader's keywords or tags; hints, not labels"),
+        Column("captions", STRINGS, "captions as published"),
+        Column("licence", _S, "licence as published; null: unknown, which is not free", True),
+        Column("attribution", _S, "who made the recording; null: unknown", True),
+    ),
+    "clips": _table(
+        "clips", "One decoded clip in the clip store.",
+        Column("clip_id", _S, "`record_id`, with `-<start ms>` where a recording was cut into several"),
+        Column("record_id", _S, "the row of `records` that it came from"),
+        *_ORIGIN,
+        Column("recording_id", _S, "canonical recording: `yt:`, `fs:`, `bbc:`, `sb:`, else `sha256:` of the file"),
+        Column("duration_s", _F, "seconds stored, from the samples"),
+        Column("sample_rate", _I, "samples per second in the store"),
+        Column("source_path", _S, "audio file, relative to `data.root`"),
+        Column("source_start_s", _F, "where the clip begins in that file, in seconds"),
+        Column("source_rate", _I, "the file's own samples per second, as decoded"),
+        Column("source_channels", _I, "the file's own channels, as decoded; the store keeps their mean"),
+        Column("source_decoder", _S, "`soundfile` or `ffmpeg`"),
+        Column("claimed_s", _F, "seconds that the file's header claims; null: it claims nothing", True),
+        Column("decoded_s", _F, "seconds that could be decoded, up to the end of the clip"),
+        Column("note", _S, "what a careful reader should know, e.g. `header_claims_more`; null: nothing", True),
+        Column("gain_db", _F, "gain applied so that no stored sample clips, in dB, at most 0"),
+        Column("licence", _S, "licence as published; null: unknown, which is not free", True),
+        Column("attribution", _S, "who made the recording; null: unknown", True),
+        *_PLACE,
+    ),
+    "evidence": _table(
+        "evidence", "One thing that one listener heard, or that a publisher states.",
+        Column("evidence_id", _S, "`<clip_id>:<listener>:<number>`"),
+        Column("clip_id", _S, "the clip"),
+        Column("listener", _S, "who says so; `publisher` for labels and captions that came with the dataset"),
+        Column("revision", _S, "the listener's revision"),
+        Column("kind", _S, "`tag`, `event`, `fact`, `keyword`, `caption`"),
+        Column("name", _S, "class name, fact name, or `caption`"),
+        Column("value", _F, "a fact's value; null: not a number, or unknown", True),
+        Column("unit", _S, "the value's unit; null: none", True),
+        Column("text", _S, "words, for captions; null: none", True),
+        Column("class_id", _S, "ontology class that the listener itself names; null: names none", True),
+        Column("onset_s", _F, "seconds from the clip's start; null: not timed", True),
+        Column("offset_s", _F, "seconds from the clip's start; null: not timed", True),
+        Column("confidence", _F, "in [0, 1] as the listener states it, uncalibrated; null: not stated", True),
+    ),
+    "classes": _table(
+        "classes", "What a clip is known to contain, on the AudioSet ontology; one row says so where nothing is known.",
+        Column("clip_id", _S, "the clip"),
+        Column("class_id", _S, "ontology MID; null: the name maps to no class, or nothing is known", True),
+        Column("class_name", _S, "the class's name, or the name that could not be mapped; null: nothing is known", True),
+        Column("origin", _S, "how it is known: `label:`, `event:`, `keyword:` or `caption:` and the kind of match; a listener; `none`"),
+        Column("confidence", _F, "in [0, 1], a declared prior of the origin, uncalibrated; null: not known", True),
+        Column("state", _S, "of the clip: `labelled` (publisher's labels, all mapped), `partial` (one did not map), `inferred` "
+               "(from words or listeners only), `unknown`"),
+    ),
+    "candidates": _table(
+        "candidates", "One caption that was proposed for a clip; all are kept.",
+        Column("candidate_id", _S, "`<clip_id>:<method>:<number>`"),
+        Column("clip_id", _S, "the clip"),
+        Column("method", _S, "`grammar`, or `published` for a caption that came with the dataset"),
+        Column("style", _S, "`short`, `detailed`, `temporal`; `published`"),
+        Column("text", _S, "the caption"),
+        Column("model", _S, "model and revision that wrote it; null: a publisher's own", True),
+        Column("prompt_hash", _S, "sha256 of the phrase file or prompt; null: none", True),
+        Column("seed", _I, "seed of the draws; null: nothing was drawn", True),
+        Column("evidence_ids", STRINGS, "the evidence that it was written from"),
+    ),
+    "scores": _table(
+        "scores", "One scorer's judgement of one candidate.",
+        Column("candidate_id", _S, "the candidate"),
+        Column("clip_id", _S, "the clip"),
+        Column("scorer", _S, "`agreement`: share of claims that the evidence supports"),
+        Column("revision", _S, "the scorer's revision"),
+        Column("score", _F, "in [0, 1]; null: the caption makes no claim that can be checked, which is not 0", True),
+        Column("claims", _I, "claims found in the caption"),
+        Column("supported", _I, "claims that evidence supports"),
+        Column("unsupported", STRINGS, "the claims without support, in the caption's own words"),
+        Column("evidence_ids", STRINGS, "the evidence that supports a claim"),
+    ),
+    "captions": _table(
+        "captions", "The best candidate of each clip, and whether it is good enough.",
+        Column("clip_id", _S, "the clip"),
+        *_ORIGIN,
+        Column("caption", _S, "the best candidate's text; null: there is no candidate", True),
+        Column("candidate_id", _S, "that candidate; null: there is none", True),
+        Column("method", _S, "that candidate's method; null: there is none", True),
+        Column("decision", _S, "`accepted`, `refused`, or `abstained` where nothing could be checked"),
+        Column("score", _F, "that candidate's score in [0, 1]; null: unknown", True),
+        Column("reasons", STRINGS, "why it was decided so"),
+        Column("licence", _S, "the clip's licence; null: unknown", True),
+    ),
+    "plan": _table(
+        "plan", "One mixture to render: which clips, where, at what ratio, and in which words.",
+        Column("mixture_id", _S, "`mix-<16 hexadecimal digits>`, a function of seed, target and number"),
+        Column("split", _S, "split of all its sources"),
+        Column("target_clip_id", _S, "the source that is asked for"),
+        Column("interferer_clip_ids", STRINGS, "the other sources"),
+        Column("snr_db", _F, "asked ratio of target to interference energy, in dB"),
+        Column("length", _I, "samples of the mixture"),
+        Column("sample_rate", _I, "samples per second"),
+        Column("sources", pa.list_(SOURCE), "target first: the clip, its bytes in the store, the first sample used (`start`), where it "
+               "goes (`at`) and how many samples (`length`), classes, words and licence"),
+        Column("query", _S, "the target's own caption or label"),
+        Column("instruction_extract", _S, "asks for the target"),
+        Column("instruction_remove", _S, "asks for the interferers to be removed; its answer is the target too"),
+        Column("seed", _I, "seed of every draw of this row"),
+    ),
+    "mixtures": _table(
+        "mixtures", "One rendered mixture. In the stored integers: mixture = target + residual, sample by sample.",
+        Column("mixture_id", _S, "the row of `plan`"),
+        Column("split", _S, "split of all its sources"),
+        Column("target_clip_id", _S, "the source that is asked for"),
+        Column("interferer_clip_ids", STRINGS, "the other sources"),
+        Column("target_class_ids", STRINGS, "classes of the target"),
+        Column("interferer_class_ids", STRINGS, "classes of the other sources; none conflicts with a class of the target"),
+        Column("snr_db", _F, "asked ratio of target to interference energy, in dB"),
+        Column("achieved_snr_db", _F, "the same ratio in the stored integers, in dB"),
+        Column("target_gain", _F, "linear gain on the target's stored samples"),
+        Column("interferer_gain", _F, "linear gain on the interference's stored samples"),
+        Column("peak", _F, "largest magnitude in the stored mixture, full scale = 1"),
+        Column("duration_s", _F, "seconds"),
+        Column("sample_rate", _I, "samples per second"),
+        Column("query", _S, "the target's own caption or label"),
+        Column("instruction_extract", _S, "asks for the target"),
+        Column("instruction_remove", _S, "asks for the interferers to be removed"),
+        Column("licence", _S, "the distinct licences of its sources, joined by ` + `; null: one of them is unknown", True),
+        Column("seed", _I, "seed of every draw of this row"),
+        *_PLACE,
+    ),
+    "samples": _table(
+        "samples", "One sample of a shard of captions; the samples of mixtures are the rows of `mixtures`.",
+        Column("sample_id", _S, "key of the sample in its shard"),
+        Column("kind", _S, "`caption`; the view `samples` adds `mixture`"),
+        Column("clip_id", _S, "the clip"),
+        Column("split", _S, "split of the clip"),
+        *_PLACE,
+    ),
+    "rejects": _table(
+        "rejects", "One row that a stage could not serve.",
+        Column("stage", _S, "the stage"),
+        Column("clip_id", _S, "the row's key in that stage: `record_id`, `clip_id`, `candidate_id` or `mixture_id`"),
+        Column("error", _S, "class of the error; `unexpected_<Exception>` where no rule foresaw it"),
+        Column("message", _S, "what was found, in words"),
+        Column("attempt", _I, "attempts that were made"),
+        Column("source", _S, "audio file relative to `data.root`; null: none is to blame", True),
+    ),
+    "drops": _table(
+        "drops", "One row that a stage leaves out on purpose, as the recipe says.",
+        Column("stage", _S, "the stage"),
+        Column("clip_id", _S, "the row's key in that stage"),
+        Column("reason", _S, "the declared reason"),
+    ),
+    "markers": _table(
+        "markers", "One committed partition of one stage; kept as JSON beside its data, shown as a view.",
+        Column("stage", _S, "the stage"),
+        Column("fingerprint", _S, "the stage's fingerprint"),
+        Column("partition", _I, "partition; -1: the stage waits for all partitions and writes them all"),
+        Column("rows_in", _I, "rows of the stage's primary table"),
+        Column("rows_out", _I, "distinct keys served"),
+        Column("rejects", _I, "keys rejected"),
+        Column("drops", _I, "keys dropped on purpose"),
+        Column("content", _S, "sha256 of what was committed; equal contents are equal bytes"),
+        Column("seconds", _F, "wall-clock seconds that it took"),
+    ),
+}
+
+
+def schema(table: str) -> pa.Schema:
+    """Return the schema of ``table``; KeyError names the tables there are."""
+    if table not in TABLES:
+        raise KeyError(f"no table {table!r}; there are {', '.join(TABLES)}")
+    return TABLES[table]
+
+
+def from_rows(table: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Return ``rows`` as a table of the named schema.
+
+    Raises:
+        ValueError: a key that the schema lacks, a null where the schema has none, or a value of another type.
+    """
+    wanted = schema(table)
+    for row in rows:
+        if extra := row.keys() - set(wanted.names):
+            raise ValueError(f"{table}: no column {sorted(extra)[0]!r}")
+    try:
+        made = pa.Table.from_pylist(rows, schema=wanted)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"{table}: {error}") from error
+    for field in wanted:
+        if not field.nullable and made.column(field.name).null_count:
+            raise ValueError(f"{table}.{field.name}: null, which this column cannot be")
+    return made

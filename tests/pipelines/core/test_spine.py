@@ -1,0 +1,217 @@
+"""The spine over toy stages: conservation, fingerprints, commits, reuse, faults of records and of machines."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import data_files
+from pipelines.core.commit import ALL, Marker, parse_marker
+from pipelines.core.drive import drive
+from pipelines.core.graph import build_graph
+from pipelines.core.progress import Progress
+from pipelines.core.stage import ConservationError, Refusal, Result, conserve
+from pipelines.core.work import Work, why
+from pipelines.core.workspace import Workspace
+from pipelines.engines.inline import InlineEngine
+from schemas.errors import RunStopped, UserError
+from toys import ToyGather, ToyIndex, ToyIngest, ToyListen, ToyLoser
+
+
+def run(work: Work) -> Work:
+    work.sweep()
+    drive(work, InlineEngine(work.context), Progress(quiet=True))
+    return work
+
+
+def rows(work: Work, stage: str, part: str = "p?????") -> list[dict]:
+    folder = next(node.folder for node in work.nodes if node.stage.name == stage)
+    return [row for path in sorted(Path(work.context.workspace.root, folder).glob(f"{part}.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def test_every_record_is_served_rejected_or_dropped(toy):
+    work = run(toy())
+    clips, rejects, drops = rows(work, "ingest"), rows(work, "ingest", "*.rejects"), rows(work, "ingest", "*.drops")
+    assert (len(clips), len(rejects), len(drops)) == (45, 6, 6)
+    assert {r["clip_id"] for r in clips + rejects + drops} == {f"toy-{n:04d}" for n in range(57)}
+    for marker in work.done.values():
+        assert marker.rows_in == marker.rows_out + marker.rejects + marker.drops
+
+
+def test_a_blob_lies_where_its_row_says(toy):
+    work = run(toy())
+    for clip in rows(work, "ingest"):
+        data = work.context.workspace.read_range(clip["tar"], clip["offset"], clip["size"])
+        assert data.startswith(f"audio {int(clip['clip_id'][-4:])} ".encode())
+
+
+def test_two_runs_give_the_same_bytes(toy, tmp_path):
+    run(toy("a"))
+    run(toy("b"))
+    assert data_files(tmp_path / "a") == data_files(tmp_path / "b") != {}
+
+
+def test_a_second_run_has_nothing_to_do(toy):
+    run(toy())
+    work = toy()
+    assert not any(work.ready.values())
+    assert all(work.finished(node) for node in work.nodes)
+
+
+def test_a_parameter_changes_its_own_stage_and_those_after_it_only(toy):
+    run(toy())
+    work = toy(stages=[ToyIndex(), ToyIngest(), ToyListen(mark="!"), ToyGather()])
+    assert sorted(name for name, queue in work.ready.items() if queue) == ["listen_toy"]
+    node = work.nodes[2]
+    assert why(node, work) == "mark changed"
+    assert "reads listen_toy anew" in why(work.nodes[3], work)
+
+
+def test_the_seed_is_part_of_the_fingerprint_of_stages_that_draw_and_of_no_others(toy):
+    first, second = (build_graph([ToyIndex(), ToyIngest(), ToyListen(), ToyGather()], seed) for seed in (1, 2))
+    assert [a.fingerprint == b.fingerprint for a, b in zip(first, second, strict=True)] == [True, True, True, False]
+
+
+def test_one_more_record_redoes_only_its_partition(toy, tmp_path):
+    run(toy())
+    (tmp_path / "count").write_text("58")
+    work = toy()
+    assert work.ready["index"] == [ALL]
+    before = {k: m.content for k, m in toy().done.items()}
+    run(work)
+    fresh = {(name, p) for (name, p) in work.done if (name, p) not in work.reused}
+    assert len([p for name, p in fresh if name == "ingest"]) == 1
+    assert len([p for name, p in fresh if name == "listen_toy"]) == 1
+    assert ("unify", ALL) in fresh
+    assert before == {}
+
+
+@pytest.mark.parametrize("after", range(1, 9))
+def test_a_run_that_dies_between_any_two_writes_goes_on_to_the_same_bytes(toy, tmp_path, monkeypatch, after):
+    run(toy("whole"))
+    original, calls = Workspace.create, {"n": 0}
+
+    def dying(self, name):
+        calls["n"] += 1
+        if calls["n"] == after * 3:
+            raise KeyboardInterrupt
+        return original(self, name)
+
+    work = toy("killed")
+    monkeypatch.setattr(Workspace, "create", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(work)
+    monkeypatch.undo()
+    run(toy("killed"))
+    assert data_files(tmp_path / "killed") == data_files(tmp_path / "whole")
+
+
+def test_a_full_disk_stops_the_run_and_blames_no_record(toy, tmp_path, monkeypatch):
+    original, calls = Workspace.create, {"n": 0}
+
+    def full(self, name):
+        calls["n"] += 1
+        if calls["n"] > 12:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(self, name)
+
+    work = toy()
+    monkeypatch.setattr(Workspace, "create", full)
+    with pytest.raises(RunStopped, match="No space left on device"):
+        run(work)
+    monkeypatch.undo()
+    work = run(toy())
+    run(toy("undisturbed"))
+    assert data_files(tmp_path / "run") == data_files(tmp_path / "undisturbed")
+
+
+def test_an_unforeseen_fault_costs_one_row_and_is_counted(toy):
+    work = run(toy(stages=[ToyIndex(), ToyIngest(), ToyListen(fault="toy-0005"), ToyGather()]))
+    rejects = rows(work, "listen_toy", "*.rejects")
+    assert [(r["clip_id"], r["error"], r["message"]) for r in rejects] == [
+        ("toy-0005", "unexpected_TypeError", "a fault that no rule foresaw")]
+    assert rejects[0]["source"] == "5.wav"
+    assert sum(m.unexpected for m in work.done.values()) == 1
+    assert len(rows(work, "listen_toy")) == 44
+
+
+def test_a_stage_that_loses_a_row_is_stopped(toy):
+    with pytest.raises(ConservationError, match="listen_toy lost 1 rows"):
+        run(toy(stages=[ToyIndex(), ToyIngest(), ToyLoser(), ToyGather()]))
+
+
+@pytest.mark.parametrize(("result", "words"), [
+    (Result(rejects=[Refusal("a", "x", "")]), "lost"),
+    (Result(rejects=[Refusal(k, "x", "") for k in "abc"]), "invented"),
+    (Result(rejects=[Refusal("a", "x", ""), Refusal("b", "x", "")], drops=[("a", "y")]), "two outcomes"),
+])
+def test_conservation_names_what_is_wrong(result, words):
+    with pytest.raises(ConservationError, match=words):
+        conserve(ToyGather(), ["a", "b"], result)
+
+
+def test_a_marker_with_one_changed_byte_is_no_marker(toy):
+    work = run(toy())
+    marker: Marker = work.done["ingest", 0]
+    data = marker.to_bytes()
+    assert parse_marker(data) == marker
+    for position in range(0, len(data), 7):
+        assert parse_marker(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]) is None
+    assert parse_marker(data[:-10]) is None
+    changed = dataclasses.replace(marker, seconds=marker.seconds + 1).sealed()
+    assert (changed.content, changed.digest == marker.digest) == (marker.content, False)
+
+
+def test_a_damaged_or_missing_data_file_is_made_again(toy, tmp_path):
+    run(toy())
+    whole = data_files(tmp_path / "run")
+    store = next((tmp_path / "run" / "store").glob("ingest-*/*.tar"))
+    store.unlink()
+    work = toy()
+    assert "1 files are gone or altered" in why(work.nodes[1], work)
+    run(work)
+    assert data_files(tmp_path / "run") == whole
+
+
+def test_strays_of_a_killed_run_are_swept(toy, tmp_path):
+    run(toy())
+    folder = next((tmp_path / "run" / "store").glob("ingest-*"))
+    (folder / ".tmp-abc-p00000.parquet").write_text("half")
+    (folder / "clips-00000-009.tar").write_text("orphan")
+    run(toy())
+    assert not list(folder.glob(".tmp-*"))
+    assert not (folder / "clips-00000-009.tar").exists()
+
+
+def test_partitions_do_not_depend_on_each_other(toy):
+    work = run(toy())
+    stage = json.loads(work.context.workspace.read(f"{work.nodes[1].folder}/stage.json"))
+    assert stage["params"] == {"rate": 8000}
+    assert sorted(p for name, p in work.done if name == "ingest") == [0, 1, 2]
+
+
+def test_a_graph_that_reads_what_nobody_writes_is_refused():
+    with pytest.raises(UserError, match="reads 'clips', which no earlier stage writes"):
+        build_graph([ToyIndex(), ToyListen()], 0)
+    with pytest.raises(UserError, match="twice"):
+        build_graph([ToyIndex(), ToyIndex()], 0)
+
+
+def test_the_same_run_in_an_object_store_holds_the_same_bytes(toy, tmp_path):
+    import fsspec
+
+    run(toy())
+    work = toy()
+    context = dataclasses.replace(work.context, workspace=Workspace("memory://bucket/run"))
+    run(Work(build_graph([ToyIndex(), ToyIngest(), ToyListen(), ToyGather()], 1), context))
+    store = fsspec.filesystem("memory")
+    local = {p.relative_to(tmp_path / "run"): p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.suffix in (".parquet", ".tar", ".idx")}
+    assert local
+    for name, data in local.items():
+        assert store.cat_file(f"/bucket/run/{name}") == data
+    again = Work(build_graph([ToyIndex(), ToyIngest(), ToyListen(), ToyGather()], 1), context)
+    assert not any(again.ready.values())
