@@ -270,3 +270,19 @@ def from_rows(table: str, rows: list[dict[str, Any]]) -> pa.Table:
         if not field.nullable and made.column(field.name).null_count:
             raise ValueError(f"{table}.{field.name}: null, which this column cannot be")
     return made
+
+
+def page() -> str:
+    """Return the documentation of all tables as Markdown."""
+    lines = ["# Tables", "", f"Version {VERSION}. Made by `python -m schemas.tables > docs/tables.md`.", ""]
+    for name, wanted in TABLES.items():
+        lines += [f"## {name}", "", wanted.metadata[b"earloom.doc"].decode(), "", "| column | type | holds |", "|---|---|---|"]
+        for field in wanted:
+            kind = "list of struct" if "struct" in str(field.type) else str(field.type).replace("<element: ", " of ").rstrip(">")
+            lines.append(f"| `{field.name}` | {kind} | {field.metadata[b'doc'].decode()} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,71 @@
+"""The recipe: every mistake is one line that names key, value and mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from schemas.errors import UserError
+from schemas.recipe import load_recipe
+
+GOOD = "name: x\ndata:\n  datasets: [{adapter: esc50}]\n"
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "x.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+@pytest.mark.parametrize(("override", "words"), [
+    ("mix.per_clp=3", r"mix.per_clp: unknown key \(value 3\); did you mean 'per_clip'\?"),
+    ("mxi.per_clip=3", r"mxi: unknown key .*did you mean 'mix'"),
+    ("data.datasets.0.pth=a", r"data.datasets.0.pth: unknown key .*did you mean 'path'"),
+    ("mix.per_clip=many", r"mix.per_clip: 'many' will not do"),
+    ("mix.per_clip=-1", r"mix.per_clip: -1 will not do: .*greater than or equal to 0"),
+    ("mix.snr_db=[5, -5]", r"lower bound of snr_db is above the upper"),
+    ("audio.windows=some", r"audio.windows: 'some' will not do: .*'first' or 'all'"),
+    ("seed=1.5", r"seed: 1.5 will not do"),
+    ("name=a b", r"name: 'a b' will not do"),
+    ("mix", r"--set mix: must read a.b=c"),
+    ("name.x=1", r"'name' holds a value, not a section"),
+    ("data.datasets.7.path=x", r"datasets"),
+])
+def test_a_mistake_is_one_line_that_names_key_value_and_mend(recipe, override, words):
+    with pytest.raises(UserError, match=words) as caught:
+        load_recipe(recipe, (override,))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_secret_is_never_in_the_message(recipe):
+    with pytest.raises(UserError) as caught:
+        load_recipe(recipe, ("openai_api_key=sk-verysecret",))
+    assert "verysecret" not in str(caught.value)
+    with pytest.raises(UserError) as caught:
+        load_recipe(recipe, ("data.root=s3://user:verysecret@bucket/x",))
+    assert "verysecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("a: [", r"x.yaml, line \d+: is not YAML"), ("", "holds no settings"), ("- 1", "holds no settings"), ("name: x", "data: missing; add it"),
+])
+def test_a_broken_file_is_named(tmp_path, text, words):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(UserError, match=words):
+        load_recipe(tmp_path / "x.yaml")
+
+
+def test_a_missing_file_is_named_with_its_nearest_neighbour(recipe):
+    with pytest.raises(UserError, match="did you mean 'x.yaml'"):
+        load_recipe(recipe.parent / "xx.yaml")
+
+
+def test_whole_numbers_are_fine_where_seconds_are_wanted(recipe):
+    loaded = load_recipe(recipe, ("audio.clip_s=5", "mix.snr_db=[-5, 5]", "mix.duration_s=4"))
+    assert (loaded.audio.clip_s, loaded.mix.snr_db, loaded.mix.duration_s) == (5.0, (-5.0, 5.0), 4.0)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_recipe_of_ours_loads(path):
+    assert load_recipe(path).name == path.stem
