@@ -21,14 +21,17 @@ EVERY_S = 5.0
 
 
 class Progress:
-    """Shows per stage: partitions and rows done, rows per second, time left, rejects. Writes to standard error."""
+    """Shows per stage: partitions and rows done, rows per second of one worker, time left if all worked on it, rejects.
+
+    Writes to standard error. ``workers`` is set by whoever knows how many there are.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
+        self.workers = 1
         self.console = Console(stderr=True, highlight=False)
         self.quiet = quiet
         self._live: Live | None = None
         self._work: Work | None = None
-        self._began: dict[str, float] = {}
         self._last: dict[str, float] = {}
         self._fresh: dict[str, list[Marker]] = {}
 
@@ -43,14 +46,13 @@ class Progress:
         """Take note of a new commit."""
         assert self._work is not None
         name, now = node.stage.name, time.monotonic()
-        self._began.setdefault(name, now - marker.seconds)
         self._fresh.setdefault(name, []).append(marker)
         done = self._work.finished(node)
         if self._live is None and not self.quiet and (done or now - self._last.get(name, 0.0) >= EVERY_S):
             self._last[name] = now
             parts, rows, rate, left, rejects = self._row(node)
             tail = "done" if done else f"about {left} left"
-            print(f"{time.strftime('%H:%M:%S')} {name}: {parts} partitions, {rows} rows, {rate} rows/s, {rejects} rejects, {tail}",
+            print(f"{time.strftime('%H:%M:%S')} {name}: {parts} partitions, {rows} rows, {rate} rows/s per worker, {rejects} rejects, {tail}",
                   file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
@@ -71,15 +73,15 @@ class Progress:
         name, work = node.stage.name, self._work
         markers = list(work.markers(node))
         fresh = self._fresh.get(name, [])
-        spent = time.monotonic() - self._began.get(name, time.monotonic())
-        rate = sum(m.rows_in for m in fresh) / spent if fresh and spent > 0 else 0.0
+        spent = sum(m.seconds for m in fresh)
+        rate = sum(m.rows_in for m in fresh) / spent if spent > 0 else 0.0
         todo = work.total(node) - len(markers)
-        left = "" if not todo else _clock(spent / len(fresh) * todo) if fresh else "?"
+        left = "" if not todo else _clock(spent / len(fresh) * todo / self.workers) if fresh else "?"
         return (f"{len(markers)}/{work.total(node)}", f"{sum(m.rows_in for m in markers):,}", f"{rate:,.0f}", left,
                 f"{sum(m.rejects for m in markers):,}")
 
     def _table(self) -> Table:
-        table = Table("stage", "partitions", "rows", "rows/s", "left", "rejects", box=None, padding=(0, 2))
+        table = Table("stage", "partitions", "rows", "rows/s/worker", "left", "rejects", box=None, padding=(0, 2))
         assert self._work is not None
         for node in self._work.nodes:
             table.add_row(node.stage.name, *self._row(node))

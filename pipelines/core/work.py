@@ -38,24 +38,23 @@ def content_read(source: Node, partition: int, markers: Mapping[tuple[str, int],
 class Standing:
     """The commits of one stage that lie in the workspace, whole and with all their files."""
 
-    node: Node
     markers: dict[int, Marker] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
 
 
-def survey(node: Node, workspace: Workspace) -> Standing:
+def survey(folder: str, workspace: Workspace) -> Standing:
     """Read a stage's folder: its whole markers, files that a marker names but that are gone or resized, and strays.
 
     A stray is a file that no whole marker names, left by a run that was killed between data and marker.
     """
-    sizes = workspace.sizes(node.folder) if workspace.exists(node.folder) else {}
-    standing, named = Standing(node), {f"{node.folder}/stage.json"}
+    sizes = workspace.sizes(folder) if workspace.exists(folder) else {}
+    standing, named = Standing(), {f"{folder}/stage.json"}
     for name in sorted(sizes):
         if not name.endswith(".json") or name in named:
             continue
         marker = parse_marker(workspace.read(name))
-        if marker is None or name != marker_name(node.folder, marker.partition) or marker.fingerprint != node.fingerprint:
+        if marker is None or name != marker_name(folder, marker.partition) or not folder.endswith(f"-{marker.fingerprint}"):
             continue
         wrong = [file for file, facts in marker.files.items() if sizes.get(file) != facts["bytes"]]
         standing.damaged += wrong
@@ -83,7 +82,7 @@ class Work:
         self._waiting: dict[tuple[str, int], int] = {}
         self._readers: dict[str, list[Node]] = defaultdict(list)
         for node in self.nodes:
-            self.standing[node.stage.name] = survey(node, self.context.workspace)
+            self.standing[node.stage.name] = survey(node.folder, self.context.workspace)
             self.sources[node.stage.name] = node.stage.sources(self.context)
             for source in node.inputs:
                 self._readers[source.stage.name].append(node)

@@ -75,6 +75,9 @@ def run_task(task: Task, context: Context) -> Marker:
         RunStopped: the machine cannot go on (disk full, read-only, out of memory).
     """
     stage, began = task.node.stage, time.perf_counter()
+    if stage.revisions() != task.node.identity["revisions"]:
+        raise RunStopped(f"stage {stage.name}: its prompts, tables or models changed while the run was going on; "
+                         "run the same command again and it is planned anew")
     try:
         whole = load_batch(task, context)
         with Commit(stage, context, task.node.folder, task.partition) as commit:

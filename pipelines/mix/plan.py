@@ -17,6 +17,8 @@ from schemas.ontology import Ontology, configs_dir, default_ontology
 DRAWS = 64
 """Partners that are drawn before all of them are looked through: nearly every target has one among the first few."""
 
+SILENCE = "/m/028v0c"
+
 PROTECTED = ("test", "val", "train")
 """A recording that stands in several splits stays in the first of these; elsewhere it would leak."""
 
@@ -41,8 +43,8 @@ class PlanMixtures(Stage):
     function of the run's seed, the target, its number and the whole catalogue, and of nothing else.
 
     A clip is dropped with one of these reasons: ``classes_unknown``, ``classes_partial`` (one label maps to no class, so
-    that nothing can be promised), ``classes_inferred`` (unless ``inferred``), ``recording_in_<split>`` (its
-    recording stands in a split that is better protected), ``no_disjoint_partner``.
+    that nothing can be promised), ``classes_inferred`` (unless ``inferred``), ``classes_silence`` (there is nothing to separate),
+    ``recording_in_<split>`` (its recording stands in a split that is better protected), ``no_disjoint_partner``.
     """
 
     per_clip: int
@@ -76,7 +78,7 @@ class PlanMixtures(Stage):
         homes = _homes(batch.rows.select(["recording_id", "split"]).to_pylist())
         pools: dict[str, list[Source]] = defaultdict(list)
         for clip in sorted(batch.rows.to_pylist(), key=lambda row: row["clip_id"]):
-            reason = self._barred(clip, classes[clip["clip_id"]][0]["state"], homes)
+            reason = self._barred(clip, classes[clip["clip_id"]], homes)
             if reason:
                 result.drops.append((clip["clip_id"], reason))
                 continue
@@ -93,7 +95,10 @@ class PlanMixtures(Stage):
                     result.drops.append((target.row["clip_id"], "no_disjoint_partner"))
         return result
 
-    def _barred(self, clip: dict[str, Any], state: str, homes: dict[str, str]) -> str | None:
+    def _barred(self, clip: dict[str, Any], classes: list[dict[str, Any]], homes: dict[str, str]) -> str | None:
+        state = classes[0]["state"]
+        if {row["class_id"] for row in classes} == {SILENCE}:
+            return "classes_silence"
         if state in ("unknown", "partial") or (state == "inferred" and not self.inferred):
             return f"classes_{state}"
         home = homes[clip["recording_id"]]

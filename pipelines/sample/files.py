@@ -52,6 +52,18 @@ def write_audio(path: Path, audio: NDArray[np.float32], rate: int) -> None:
         path.write_bytes(with_serial(path.read_bytes(), 1))
 
 
+def _flac_header(flac: bytes) -> bytes:
+    """Return the metadata blocks of a FLAC, which claim no samples (RFC 9639, sections 8.1 and 8.2)."""
+    end, last = 4, False
+    while not last:
+        last = bool(flac[end] & 0x80)
+        end += 4 + int.from_bytes(flac[end + 1 : end + 4], "big")
+    head = bytearray(flac[:end])
+    head[21] &= 0xF0  # the number of samples: the low four bits of byte 21 and the four bytes after it
+    head[22:26] = bytes(4)
+    return bytes(head)
+
+
 def write_broken(path: Path, audio: NDArray[np.float32], rate: int, defect: Defect) -> None:
     """Write what ``defect`` makes of the file ``path`` that should have held ``audio`` (n, channels).
 
@@ -70,5 +82,8 @@ def write_broken(path: Path, audio: NDArray[np.float32], rate: int, defect: Defe
         path.write_bytes(whole[: len(whole) * 6 // 10])
     elif defect == "zero_frames":
         write_audio(path, audio[:0], rate)
+        if path.suffix == ".flac":  # libsndfile writes no byte of a FLAC without frames
+            write_audio(path, audio, rate)
+            path.write_bytes(_flac_header(path.read_bytes()))
     elif defect == "silent":
         write_audio(path, np.zeros_like(audio), rate)

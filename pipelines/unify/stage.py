@@ -64,7 +64,7 @@ def classes_of(clip_id: str, dataset: str, evidence: list[dict[str, Any]], index
             else:
                 for class_id in (match.class_id, *match.also):
                     note(class_id, match.confidence, f"{'label' if kind == 'tag' else 'event'}:{match.origin}")
-        elif kind == "tag" and item["class_id"] in ontology:
+        elif kind in ("tag", "event") and item["class_id"] in ontology:
             note(item["class_id"], item["confidence"] or 0.0, item["listener"])
         elif kind == "keyword" and (match := index.lookup(item["name"], dataset)):
             note(match.class_id, match.confidence * KEYWORD, f"keyword:{match.origin}")

@@ -1,0 +1,45 @@
+"""From a recipe to its stages, in the order of the data's flow. Anyone who wants to see the whole job reads this."""
+
+from __future__ import annotations
+
+from pipelines.core.stage import Stage
+from pipelines.describe.stage import Describe
+from pipelines.ingest.index import Index
+from pipelines.ingest.stage import Ingest
+from pipelines.listen.publisher import Publisher
+from pipelines.listen.stage import Listen
+from pipelines.mix.plan import PlanMixtures
+from pipelines.mix.render import Render
+from pipelines.refine.decide import Decide
+from pipelines.refine.score import Score
+from pipelines.shards.captions import CaptionShards
+from pipelines.unify.stage import Unify
+from schemas.recipe import Recipe
+
+
+def stages_of(recipe: Recipe) -> list[Stage]:
+    """Return the stages of a recipe.
+
+    Raises:
+        UserError: a stage finds a mistake in its part of the recipe.
+    """
+    audio, mix, shards = recipe.audio, recipe.mix, recipe.shards
+    stages: list[Stage] = [
+        Index(tuple(recipe.data.datasets)),
+        Ingest(audio.sample_rate, audio.clip_s, audio.windows, audio.min_s),
+        Publisher(),
+        *(Listen(name, recipe.listen.device) for name in recipe.listen.listeners),
+        Unify(),
+        Describe(recipe.describe.phrases, tuple(recipe.describe.styles), recipe.describe.candidates),
+        Score(),
+        Decide(recipe.refine.min_agreement),
+        CaptionShards(shards.max_samples, shards.max_mb),
+    ]
+    if mix.per_clip:
+        stages += [
+            PlanMixtures(mix.per_clip, mix.duration_s, audio.sample_rate, mix.snr_db, mix.inferred),
+            Render(mix.peak, shards.max_samples, shards.max_mb),
+        ]
+    for stage in stages:
+        stage.check()
+    return stages

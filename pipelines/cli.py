@@ -1,0 +1,223 @@
+"""``earloom ...`` and ``python -m pipelines ...``: the commands, and the three exit codes.
+
+0: done and every law holds. 1: finished or stopped with something wrong, said in words. 2: the user's mistake, one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from schemas.errors import RunStopped, UserError
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that keeps to one line when something is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the message as a user's mistake."""
+        raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = _Parser(prog="earloom", description="Recordings in, captions and separation mixtures out.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def recipe_arguments(command: argparse.ArgumentParser) -> None:
+        command.add_argument("recipe", help="recipe file, e.g. configs/demo.yaml")
+        command.add_argument("--out", required=True, metavar="RUN", help="run folder, or an fsspec URL")
+        command.add_argument("--set", action="append", default=[], metavar="a.b=c", help="override a recipe value; may be repeated")
+
+    def run_argument(command: argparse.ArgumentParser) -> None:
+        command.add_argument("run", metavar="RUN", help="run folder")
+
+    run = commands.add_parser("run", help="run a recipe; run it again to go on where it stopped")
+    recipe_arguments(run)
+    run.add_argument("--engine", choices=("ray", "inline"), default="ray")
+    run.add_argument("--workers", type=_positive, metavar="N", help="CPUs to use; all of them if not given")
+    run.add_argument("--ray-address", metavar="ADDRESS", help="a running Ray cluster; else RAY_ADDRESS, else one of our own")
+    run.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    recipe_arguments(commands.add_parser("plan", help="say what a run would do and why, and do nothing"))
+    status = commands.add_parser("status", help="say what a run holds")
+    run_argument(status)
+    status.add_argument("--json", action="store_true")
+    run_argument(commands.add_parser("verify", help="prove from the files alone that a run is whole and keeps every law"))
+    query = commands.add_parser("query", help="ask a run in SQL")
+    run_argument(query)
+    query.add_argument("sql", metavar="SQL")
+    query.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    explain = commands.add_parser("explain", help="tell the whole story of a clip or a mixture")
+    run_argument(explain)
+    explain.add_argument("id", metavar="ID")
+    explain.add_argument("--json", action="store_true")
+    run_argument(commands.add_parser("report", help="write a page with plots and players"))
+    catalog = commands.add_parser("catalog", help="build a catalogue over runs with Apache Beam: recordings, duplicates, overlap")
+    catalog.add_argument("runs", nargs="+", metavar="RUN")
+    catalog.add_argument("--out", required=True, metavar="FOLDER")
+    catalog.add_argument("--runner", default="FnApiRunner", help="any Beam runner; its own options follow after --")
+    catalog.add_argument("--runner-option", action="append", default=[], metavar="--x=y")
+    sample = commands.add_parser("sample", help="write the sample corpora: synthesised sounds in official layouts")
+    sample.add_argument("folder", metavar="DIR")
+    commands.add_parser("models", help="list the listeners that a recipe may name")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
+    return number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    try:
+        options = build_parser().parse_args(arguments)
+        return _COMMANDS[options.command](options)
+    except UserError as error:
+        print(f"earloom: {error}", file=sys.stderr)
+        return 2
+    except RunStopped as error:
+        print(f"earloom: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("earloom: stopped by you", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader (head, less) has what it wanted; Python would complain once more while it closes its output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pipelines.core.progress import Progress
+    from pipelines.run import prepare, run
+    from pipelines.status import summary
+    from schemas.recipe import load_recipe
+
+    if os.environ.get("RAY_JOB_ID") or os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR"):
+        _refuse_lost_output(options.out)
+    job = prepare(load_recipe(options.recipe, tuple(options.set)), options.out)
+    work = run(job, options.engine, options.workers, options.ray_address, Progress(options.quiet))
+    if not options.quiet:
+        print(summary(job.workspace, work))
+    unexpected = sum(marker.unexpected for node in work.nodes for marker in work.markers(node))
+    if unexpected:
+        print(f"earloom: finished, but {unexpected} rows failed in ways that no rule foresaw; they are the rows of `rejects` "
+              "whose error begins with unexpected_", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _refuse_lost_output(out: str) -> None:
+    if "://" not in out and not os.path.isabs(out):
+        raise UserError(f"--out {out}: a submitted job runs in a copy of the working folder that is removed with it; "
+                        "give an absolute path on a shared disk, or a URL")
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from pipelines.core.work import Work
+    from pipelines.run import prepare
+    from pipelines.status import plan_table
+    from schemas.recipe import load_recipe
+
+    job = prepare(load_recipe(options.recipe, tuple(options.set)), options.out, make=False)
+    print(plan_table(Work(job.nodes, job.context)))
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from pipelines.status import status, status_table
+
+    state = status(_workspace(options.run))
+    print(json.dumps(state) if options.json else status_table(state))
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from pipelines.verify import verify
+
+    verdict = verify(_workspace(options.run))
+    looked = ", ".join(f"{count:,} {what}" for what, count in verdict.looked_at.items())
+    for note in verdict.notes:
+        print(f"note: {note}")
+    if not verdict.problems:
+        print(f"every law holds: {looked}")
+        return 0
+    for problem in verdict.problems[:20]:
+        print(problem)
+    print(f"earloom: {len(verdict.problems)} problems in {options.run}" + (", the first 20 shown" if len(verdict.problems) > 20 else ""),
+          file=sys.stderr)
+    return 1
+
+
+def _query(options: argparse.Namespace) -> int:
+    from pipelines.catalog import query
+
+    print(query.render(*query.rows(_workspace(options.run), options.sql), options.format))
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from pipelines.catalog.explain import explain, tell
+
+    story = explain(_workspace(options.run), options.id)
+    print(json.dumps(story, default=str, ensure_ascii=False) if options.json else tell(story))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from pipelines.report import write_report
+
+    workspace = _workspace(options.run)
+    print(f"report: {workspace.path(write_report(workspace))}")
+    return 0
+
+
+def _catalog(options: argparse.Namespace) -> int:
+    from pipelines.catalog.build import build_catalog, catalog_tables
+
+    build_catalog(options.runs, options.out, options.runner, options.runner_option)
+    print(catalog_tables(options.out))
+    return 0
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from pipelines.sample.corpora import write_corpora
+
+    counts = write_corpora(Path(options.folder))
+    print(f"{options.folder}: " + ", ".join(f"{count} rows of {corpus}" for corpus, count in counts.items()))
+    return 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    from pipelines.catalog.query import render
+    from taggers.base import available, create
+
+    listeners = [create(name) for name in available()]
+    print(render(["listener", "revision", "rate", "gpus"], [(x.name, x.revision, x.sample_rate, x.gpus) for x in listeners], "table"))
+    return 0
+
+
+def _workspace(root: str):  # type: ignore[no-untyped-def]
+    from pipelines.core.workspace import open_workspace
+
+    if "://" not in root and not os.path.isdir(root):
+        raise UserError(f"{root}: no such folder; name the one that was given as --out")
+    return open_workspace(root, make=False)
+
+
+_COMMANDS = {
+    "run": _run, "plan": _plan, "status": _status, "verify": _verify, "query": _query, "explain": _explain, "report": _report,
+    "catalog": _catalog, "sample": _sample, "models": _models,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

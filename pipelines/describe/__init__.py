@@ -1,0 +1,1 @@
+"""Describing: from evidence to candidate captions."""

@@ -1,0 +1,1 @@
+"""Refining: from candidate captions to scores and decisions."""

@@ -1,0 +1,119 @@
+"""The examples of the page: drawn by hash and spread evenly, neither the first nor the best."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.catalog.query import dicts
+from pipelines.core.workspace import Workspace
+from pipelines.report.sound import AUDIO_BYTES, clip_sound, level, mixture_sounds, views
+
+Row = dict[str, Any]
+
+CAPTIONS, MIXTURES = 12, 8
+LANES = 6
+"""Most names that are drawn on a time line; the others are listed."""
+
+_SHARES = {"accepted": 6, "refused": 3, "abstained": 3}
+
+
+def examples(workspace: Workspace) -> tuple[list[Row], list[Row]]:
+    """Return the examples of captions and of mixtures with all that the page shows of them."""
+    captions, mixtures = _captions(workspace), _mixtures(workspace)
+    clips = [clip_sound(workspace, row, "clip") for row in captions]
+    triples = [mixture_sounds(workspace, row) for row in mixtures]
+    cap = level([len(sound.flac) for sounds in [clips, *triples] for sound in sounds], AUDIO_BYTES)
+    for row, clip in zip(captions, clips, strict=True):
+        (row["sound"],) = views([clip], clip, cap)
+        row["lanes"], row["unseen"] = lanes(row["events"], row["sound"]["seconds"])
+    for row, sounds in zip(mixtures, triples, strict=True):
+        row["sounds"] = views(sounds, sounds[1], cap)
+    return captions, mixtures
+
+
+def _captions(workspace: Workspace) -> list[Row]:
+    drawn = dicts(workspace, f"""
+        SELECT captions.*, clips.tar, clips."offset", clips."size", clips.source_path, clips.attribution,
+               row_number() OVER (PARTITION BY decision, captions.dataset
+                                  ORDER BY md5(clip_id), clip_id) AS turn
+        FROM captions JOIN clips USING (clip_id)
+        QUALIFY turn <= {CAPTIONS} ORDER BY turn, md5(clip_id), clip_id""")
+    chosen = [row for decision, share in _quota(drawn).items() for row in _of(drawn, decision)[:share]]
+    ids = [row["clip_id"] for row in chosen]
+    number = "CAST(regexp_extract(evidence_id, '[0-9]+$') AS BIGINT)"
+    said = _grouped(workspace, "evidence", f"listener, {number}", ids)
+    known = _grouped(workspace, "classes", "class_name, class_id", ids)
+    judged = _grouped(workspace, "scores", "scorer, candidate_id", ids)
+    for row in chosen:
+        clip_id = row["clip_id"]
+        row["scores"] = [item for item in judged[clip_id] if item["candidate_id"] == row["candidate_id"]]
+        support = {key for score in row["scores"] for key in score["evidence_ids"]}
+        evidence = [{**item, "supports": item["evidence_id"] in support} for item in said[clip_id]]
+        row["classes"] = known[clip_id]
+        row["events"] = [item for item in evidence if item["onset_s"] is not None]
+        untimed = [item for item in evidence if item["onset_s"] is None]
+        row["tags"] = [{**item, "says": f"{item['listener']}: {item['kind']}s"} for item in untimed
+                       if item["kind"] in ("tag", "keyword")]
+        row["facts"] = [item for item in evidence if item["kind"] == "fact"]
+        row["published"] = [item for item in evidence if item["kind"] == "caption"]
+    return chosen
+
+
+def _quota(drawn: list[Row]) -> dict[str, int]:
+    """Return how many examples of each decision to show; what one cannot fill goes to the others."""
+    there = {decision: len(_of(drawn, decision)) for decision in _SHARES}
+    quota = {decision: min(share, there[decision]) for decision, share in _SHARES.items()}
+    for decision in quota:
+        quota[decision] += min(CAPTIONS - sum(quota.values()), there[decision] - quota[decision])
+    return quota
+
+
+def _of(rows: list[Row], decision: str) -> list[Row]:
+    return [row for row in rows if row["decision"] == decision]
+
+
+def _mixtures(workspace: Workspace) -> list[Row]:
+    chosen = dicts(workspace, f"""
+        SELECT mixtures.*, clips.dataset
+        FROM mixtures LEFT JOIN clips ON clips.clip_id = mixtures.target_clip_id
+        ORDER BY row_number() OVER (PARTITION BY mixtures.split, clips.dataset
+                                    ORDER BY md5(mixture_id), mixture_id),
+                 md5(mixture_id), mixture_id LIMIT {MIXTURES}""")
+    ids = [row["mixture_id"] for row in chosen]
+    found = dicts(workspace, "SELECT mixture_id, sources FROM plan WHERE list_contains(?, mixture_id)", [ids])
+    plans = {row["mixture_id"]: row["sources"] for row in found}
+    for row in chosen:
+        rate = row["sample_rate"]
+        row["sources"] = [{**source, "seconds": source["length"] / rate, "start_s": source["start"] / rate,
+                           "at_s": source["at"] / rate} for source in plans[row["mixture_id"]]]
+    return chosen
+
+
+def _grouped(workspace: Workspace, view: str, order: str, clip_ids: list[str]) -> dict[str, list[Row]]:
+    """Return the rows of a view by clip, for these clips alone."""
+    groups: dict[str, list[Row]] = {clip_id: [] for clip_id in clip_ids}
+    sql = f"SELECT * FROM {view} WHERE list_contains(?, clip_id) ORDER BY clip_id, {order}"
+    for row in dicts(workspace, sql, [clip_ids]):
+        groups[row["clip_id"]].append(row)
+    return groups
+
+
+def lanes(events: list[Row], seconds: float) -> tuple[list[Row], list[Row]]:
+    """Return a lane per listener and name, its spans in percent of ``seconds``, and events without a lane.
+
+    An event that ends after ``seconds`` is drawn up to there; one that begins later is not drawn.
+    """
+    found: dict[tuple[str, str], Row] = {}
+    unseen = []
+    for event in events:
+        key = (event["listener"], event["name"])
+        if event["onset_s"] >= seconds or (key not in found and len(found) == LANES):
+            unseen.append(event)
+            continue
+        lane = found.setdefault(key, {"listener": key[0], "name": key[1], "supports": False, "spans": []})
+        lane["supports"] |= event["supports"]
+        onset, offset = event["onset_s"], event["offset_s"]
+        offset = onset if offset is None else offset
+        left, width = 100 * onset / seconds, 100 * (min(offset, seconds) - onset) / seconds
+        lane["spans"].append({"left": left, "width": width, "onset_s": onset, "offset_s": offset})
+    return list(found.values()), unseen

@@ -1,0 +1,138 @@
+"""Writing the report: numbers, charts and examples of a finished run laid into one page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pipelines.core.workspace import Workspace
+from pipelines.report import facts
+from pipelines.report.charts import histogram, scatter
+from pipelines.report.examples import examples
+from pipelines.seal import seal_folder
+
+FOLDER = "report"
+PAGE = f"{FOLDER}/index.html"
+
+ASK = (
+    ("Captions of one kind of sound, the surest first", """\
+SELECT clip_id, caption, score, captions.licence
+FROM captions JOIN classes USING (clip_id)
+WHERE decision = 'accepted' AND class_name ILIKE '%dog%'
+ORDER BY score DESC NULLS LAST"""),
+    ("All evidence behind one caption", """\
+SELECT evidence.* FROM evidence JOIN (
+  SELECT unnest(evidence_ids) AS evidence_id FROM candidates JOIN captions USING (candidate_id)
+  ORDER BY captions.clip_id LIMIT 50) USING (evidence_id)"""),
+    ("What was refused, and which of its claims nothing supports", """\
+SELECT captions.clip_id, caption, captions.score, unsupported
+FROM captions JOIN scores USING (candidate_id) WHERE decision = 'refused'
+ORDER BY captions.score"""),
+    ("Mixtures whose target is much quieter than the rest", """\
+SELECT mixture_id, achieved_snr_db, query, instruction_extract, tar, "offset", "size"
+FROM mixtures WHERE achieved_snr_db < -10 ORDER BY achieved_snr_db"""),
+    ("Hours per licence; NULL is unknown, which is not free", """\
+SELECT licence, count(*) AS clips, round(sum(duration_s) / 3600, 2) AS hours
+FROM clips GROUP BY ALL ORDER BY clips DESC"""),
+    ("Every reject of one recording", """\
+SELECT stage, error, message FROM rejects ORDER BY source, stage LIMIT 100"""),
+)
+"""Questions to begin with; each runs as it stands."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
+
+
+def write_report(workspace: Workspace) -> str:
+    """Write ``report/index.html`` and its seal into a finished run; return the page's path in the run folder.
+
+    The page is a function of the run: the same run gives the same bytes.
+
+    Raises:
+        UserError: the folder holds no finished run, or a tar that an example lies in is gone.
+    """
+    workspace.write(PAGE, page(workspace).encode())
+    seal_folder(workspace, FOLDER)
+    return PAGE
+
+
+def page(workspace: Workspace) -> str:
+    """Return the report of a finished run as HTML."""
+    numbers: dict[str, Any] = {part.__name__: part(workspace) for part in (
+        facts.summary, facts.stages, facts.rejects, facts.drops, facts.origins, facts.sources, facts.classes,
+        facts.captions, facts.mixtures, facts.shards)}
+    captions, mixtures = examples(workspace)
+    here = Path(__file__).parent
+    environment = Environment(loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined,
+                              finalize=_printable, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"thousands": _thousands, "time": _time, "db": _db, "size": _size,
+                            "percent": _percent, "tiny": _tiny}
+    return environment.get_template("page.html.j2").render(
+        **numbers, name=json.loads(workspace.read("run.json"))["name"],
+        css=Markup((here / "page.css").read_text(encoding="utf-8")),
+        charts=_charts(workspace, numbers["mixtures"]["points"]), caption_examples=captions,
+        mixture_examples=mixtures, ask=ASK,
+    )
+
+
+def _charts(workspace: Workspace, points: list[tuple[float, float]]) -> dict[str, Markup | None]:
+    """Return the charts of the page; None where there is nothing to draw."""
+    kinds = ("accepted", "refused", "abstained")
+    words = r"SELECT length(regexp_extract_all(caption, '\S+')) AS x, decision AS kind FROM captions"
+    scores = "SELECT score AS x, decision AS kind FROM captions"
+    durations, ratios = "SELECT duration_s AS x FROM clips", "SELECT achieved_snr_db AS x FROM mixtures"
+    drawn = {
+        "durations": ("Duration of clips", "seconds", facts.bins(workspace, durations, low=0.0)),
+        "words": ("Length of captions", "words", facts.bins(workspace, words, kinds, low=0.0, whole=True)),
+        "scores": ("Score of captions", "share of claims that evidence supports",
+                   facts.bins(workspace, scores, kinds, low=0.0, step=0.1)),
+        "snr": ("Achieved ratio of target to interference", "dB", facts.bins(workspace, ratios)),
+    }
+    charts = {name: histogram(*parts) if parts[2] else None for name, parts in drawn.items()}
+    return charts | {"asked": scatter("Asked and achieved ratio", "dB", points) if points else None}
+
+
+def _printable(value: Any) -> Any:
+    """Put U+FFFD in the place of control characters, which HTML forbids; our own markup is left as it is."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return _CONTROL.sub("\ufffd", value)
+    return value
+
+
+def _thousands(value: int) -> str:
+    return f"{value:,}"
+
+
+def _time(seconds: float) -> str:
+    """Return a duration in the unit that suits it: ``3.42 h``, ``12.5 min``, ``4.2 s``."""
+    for unit, name in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= unit:
+            return f"{seconds / unit:,.{2 if name == 'h' else 1}f} {name}"
+    return f"{seconds:.2f} s" if 0 < seconds < 1 else f"{seconds:.1f} s"
+
+
+def _db(value: float) -> str:
+    return f"{value:+.1f} dB".replace("-", "−")
+
+
+def _size(value: int) -> str:
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= unit:
+            return f"{value / unit:,.1f} {name}"
+    return f"{value} bytes"
+
+
+def _percent(part: int, whole: int) -> str:
+    """Return a share without calling anything all or nothing that is not."""
+    share = 100 * part / whole
+    return f"{min(max(share, 0.1), 99.9) if 0 < part < whole else share:.3g} %"
+
+
+def _tiny(value: float) -> str:
+    """Return two significant digits without an exponent."""
+    return str(np.format_float_positional(value, 2, fractional=False, trim="-"))

@@ -1,0 +1,145 @@
+"""Running a recipe: freeze what must not change, survey what is there, drive what is not, and seal the whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+
+import yaml
+
+from pipelines.assemble import stages_of
+from pipelines.catalog.views import views_sql
+from pipelines.core.drive import drive
+from pipelines.core.graph import Node, build_graph
+from pipelines.core.progress import Progress
+from pipelines.core.stage import ConservationError, Context
+from pipelines.core.work import Work
+from pipelines.core.workspace import Workspace, is_host_fault, open_workspace
+from pipelines.seal import write_seal
+from schemas import tables
+from schemas.errors import RunStopped, UserError
+from schemas.ids import canonical_json
+from schemas.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recipe that is bound to a workspace: its graph, and what stages may know."""
+
+    recipe: Recipe
+    workspace: Workspace
+    context: Context
+    nodes: list[Node]
+
+
+def prepare(recipe: Recipe, out: str, make: bool = True) -> Job:
+    """Bind a recipe to a run folder, which is made only if ``make``.
+
+    Raises:
+        UserError: a mistake in the recipe, or a workspace that another recipe froze otherwise.
+    """
+    if recipe.data.root is None:
+        raise UserError("data.root: missing; say where the recordings are, e.g. --set data.root=DIR")
+    root = os.path.abspath(os.path.expanduser(recipe.data.root))
+    if not os.path.isdir(root):
+        raise UserError(f"data.root: {recipe.data.root} is no folder; name the one that holds the recordings, --set data.root=DIR")
+    nodes = build_graph(stages_of(recipe), recipe.seed)
+    workspace = open_workspace(out, make)
+    _refuse_foreign(workspace, recipe)
+    return Job(recipe, workspace, Context(workspace, root, recipe.seed, recipe.partitions), nodes)
+
+
+def _frozen(recipe: Recipe) -> dict[str, object]:
+    return {"name": recipe.name, "partitions": recipe.partitions, "tables": tables.VERSION}
+
+
+def _refuse_foreign(workspace: Workspace, recipe: Recipe) -> None:
+    """Refuse a folder whose frozen values differ, or that holds something else than a run."""
+    try:
+        frozen = json.loads(workspace.read("run.json"))
+    except FileNotFoundError:
+        if any(not name.startswith(".") for name in workspace.sizes()):
+            raise UserError(f"--out {workspace.root}: is not empty and holds no run; name a new folder") from None
+        return
+    except ValueError:
+        raise UserError(f"--out {workspace.root}: its run.json is damaged; restore it or name a new folder") from None
+    for key, value in _frozen(recipe).items():
+        if frozen.get(key) != value:
+            raise UserError(f"{key}: this run was begun with {frozen.get(key)!r}, the recipe says {value!r}; "
+                            "it is frozen, so keep it or name a new --out folder")
+
+
+def run(job: Job, engine: str, workers: int | None, ray_address: str | None, progress: Progress) -> Work:
+    """Run what is not there yet, and seal the run.
+
+    Raises:
+        RunStopped: something stopped it; the same command goes on where it was.
+        UserError: the cluster cannot be reached or cannot hold the stages.
+    """
+    _stop_on_sigterm()
+    try:
+        _freeze(job)
+        work = Work(job.nodes, job.context)
+        work.sweep()
+        if any(work.ready.values()):
+            _drive(work, job, engine, workers, ray_address, progress)
+        _seal(job, work)
+    except ConservationError as error:
+        raise RunStopped(f"law of conservation broken: {error}; this is a fault in Earloom, nothing was committed") from error
+    except KeyboardInterrupt:
+        raise RunStopped("stopped by you; the same command goes on from here") from None
+    except OSError as error:
+        if not is_host_fault(error):
+            raise
+        raise RunStopped(f"{job.workspace.root}: {error.strerror}; mend it and run the same command again") from error
+    finally:
+        progress.finish()
+    return work
+
+
+def _drive(work: Work, job: Job, engine: str, workers: int | None, ray_address: str | None, progress: Progress) -> None:
+    if engine == "inline":
+        from pipelines.engines.inline import InlineEngine
+        drive(work, InlineEngine(job.context), progress)
+        return
+    if ray_address:
+        os.environ["RAY_ADDRESS"] = ray_address
+    from pipelines.engines.ray import RayEngine, cluster
+    with cluster(ray_address, workers) as (cpus, gpus):
+        progress.workers = max(1, int(cpus))
+        executor = RayEngine(job.context, job.nodes, cpus, gpus)
+        try:
+            drive(work, executor, progress)
+        finally:
+            executor.close()
+
+
+def _freeze(job: Job) -> None:
+    workspace = job.workspace
+    if not workspace.exists("run.json"):
+        workspace.write("run.json", (canonical_json(_frozen(job.recipe)) + "\n").encode())
+    workspace.remove("seal.json")
+    recipe = yaml.safe_dump(job.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    workspace.write("recipe.yaml", recipe.encode())
+
+
+def _seal(job: Job, work: Work) -> None:
+    """Write the views over the whole run, and last the seal."""
+    job.workspace.write("views.sql", views_sql(work).encode())
+    write_seal(work)
+
+
+def _stop_on_sigterm() -> None:
+    """Let ``ray job stop`` and batch schedulers end a run as Ctrl-C does."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    handler: Callable[[int, FrameType | None], None] = stop
+    signal.signal(signal.SIGTERM, handler)
+
+

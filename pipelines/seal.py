@@ -1,0 +1,62 @@
+"""The seal: one file that names every other file of a finished run with its hash, and so notices when one is missing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pipelines.core.commit import marker_name
+from pipelines.core.work import Work
+from pipelines.core.workspace import Workspace
+from schemas.ids import canonical_json, fingerprint
+
+NAME = "seal.json"
+
+
+def write_seal(work: Work) -> None:
+    """Seal a finished run: hashes of its markers, of the files that describe it, and of the seal itself."""
+    workspace = work.context.workspace
+    names = ["run.json", "recipe.yaml", "views.sql"]
+    for node in work.nodes:
+        names.append(f"{node.folder}/stage.json")
+        names += [marker_name(node.folder, p) for p in work.partitions(node)]
+    body: dict[str, Any] = {
+        "stages": {node.stage.name: node.folder for node in work.nodes},
+        "files": {name: hashlib.sha256(workspace.read(name)).hexdigest() for name in names},
+        "partitions": work.context.partitions,
+    }
+    workspace.write(NAME, sealed_bytes(body))
+
+
+def sealed_bytes(body: dict[str, Any]) -> bytes:
+    """Return the bytes of a seal; they hold the hash of the rest of them."""
+    return (canonical_json({**body, "digest": fingerprint(body)}) + "\n").encode()
+
+
+def read_seal(workspace: Workspace) -> dict[str, Any] | None:
+    """Return the seal of a finished run; None if there is none.
+
+    Raises:
+        ValueError: the seal's bytes are not those that were written.
+    """
+    try:
+        return parse_seal(workspace.read(NAME))
+    except FileNotFoundError:
+        return None
+
+
+def seal_folder(workspace: Workspace, folder: str) -> None:
+    """Write ``<folder>/seal.json`` over all other files of a folder that is derived from a run, such as its report."""
+    own = f"{folder}/{NAME}"
+    names = sorted(name for name in workspace.sizes(folder) if name != own)
+    workspace.write(own, sealed_bytes({"files": {name: workspace.sha256(name) for name in names}}))
+
+
+def parse_seal(data: bytes) -> dict[str, Any]:
+    """Return what a seal's bytes say; ValueError if they are not those that were written."""
+    body = json.loads(data)
+    body.pop("digest", None)
+    if sealed_bytes(body) != data:
+        raise ValueError("the seal itself was altered")
+    return body

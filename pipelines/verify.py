@@ -1,0 +1,320 @@
+"""``earloom verify``: proves from the files alone that a run is whole, unaltered, and keeps every law."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import soundfile
+import yaml
+
+from pipelines.assemble import stages_of
+from pipelines.core.commit import ALL, Marker, parse_marker
+from pipelines.core.graph import Node, build_graph
+from pipelines.core.work import content_read, spans_all
+from pipelines.core.workspace import Workspace
+from pipelines.ingest.store import from_store
+from pipelines.mix.conflict import present
+from pipelines.mix.levels import place, scaled, snr_db
+from pipelines.mix.render import sample_json
+from pipelines.seal import NAME, parse_seal
+from schemas import tables
+from schemas.errors import UserError
+from schemas.ids import canonical_json, fingerprint
+from schemas.ontology import default_ontology
+from schemas.recipe import parse_recipe
+
+ROOMS = ("tables", "store", "shards")
+
+
+@dataclass
+class Verdict:
+    """What was found: problems in words (none: every law holds), what is worth knowing, and how much was looked at."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    looked_at: Counter[str] = field(default_factory=Counter)
+
+
+def verify(workspace: Workspace) -> Verdict:
+    """Check a finished run: seal, hashes, marker chain, conservation, tables, clip store, mixtures, caption shards.
+
+    Raises:
+        UserError: the folder holds no finished run.
+    """
+    verdict = Verdict()
+    if not workspace.exists("run.json") and not workspace.exists(NAME):
+        raise UserError(f"{workspace.root}: holds no run; name the folder that was given as --out")
+    if not workspace.exists(NAME):
+        verdict.problems.append(f"{NAME}: is missing; the run did not finish, or the file was removed (run the same command again)")
+        return verdict
+    try:
+        seal = parse_seal(workspace.read(NAME))
+    except ValueError:
+        verdict.problems.append(f"{NAME}: was altered")
+        return verdict
+    check = _Check(workspace, seal, verdict)
+    check.files()
+    if not verdict.problems:
+        # What the tables say is only worth reading once their bytes are known to be those that were committed.
+        for step in (check.graph, check.chain, check.conservation, check.clips, check.mixtures, check.captions):
+            step()
+    return verdict
+
+
+class _Check:
+    """The checks of one run, each a method that adds to the verdict's problems."""
+
+    def __init__(self, workspace: Workspace, seal: dict[str, Any], verdict: Verdict) -> None:
+        self.workspace, self.seal, self.verdict = workspace, seal, verdict
+        self.partitions: int = seal["partitions"]
+
+    def wrong(self, text: str) -> None:
+        self.verdict.problems.append(text)
+
+    @cached_property
+    def nodes(self) -> dict[str, Node]:
+        """The stages of the recipe with the identities that were sealed, which later prompts or versions do not change."""
+        recipe = parse_recipe(yaml.safe_load(self.workspace.read("recipe.yaml")), "recipe.yaml")
+        sealed: dict[str, Node] = {}
+        for node in build_graph(stages_of(recipe), recipe.seed):
+            name = node.stage.name
+            if name in self.seal["stages"]:
+                identity = json.loads(self.workspace.read(f"{self.seal['stages'][name]}/stage.json"))
+                inputs = tuple(sealed[source.stage.name] for source in node.inputs if source.stage.name in sealed)
+                sealed[name] = Node(node.stage, inputs, identity)
+                if sealed[name].fingerprint != node.fingerprint:
+                    self.verdict.notes.append(f"stage {name}: was made with other prompts, tables, models or code than are here now")
+        return sealed
+
+    @cached_property
+    def markers(self) -> dict[tuple[str, int], Marker]:
+        found = {}
+        for name in self.seal["files"]:
+            if name.startswith(ROOMS) and name.endswith(".json") and not name.endswith("stage.json"):
+                marker = parse_marker(self.workspace.read(name))
+                if marker is not None:
+                    found[marker.stage, marker.partition] = marker
+        return found
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        out: list[dict[str, Any]] = []
+        for node in self.nodes.values():
+            if node.stage.writes == name:
+                for p in range(self.partitions):
+                    out += self._parquet(f"{node.folder}/p{p:05d}.parquet").to_pylist()
+        return out
+
+    def _parquet(self, name: str) -> pa.Table:
+        return pq.read_table(pa.BufferReader(self.workspace.read(name)))
+
+    def files(self) -> None:
+        """Every file is named by the seal, a marker or its own folder's seal, and has the bytes that are named there."""
+        expected: dict[str, str] = dict(self.seal["files"]) | {NAME: ""}
+        sizes = self.workspace.sizes()
+        for name in sorted(sizes):
+            if name.startswith(ROOMS) and name.endswith(".json") and not name.endswith("stage.json"):
+                marker = parse_marker(self.workspace.read(name))
+                if marker is None:
+                    self.wrong(f"{name}: is not a whole, unaltered marker")
+                    continue
+                expected.setdefault(name, "")
+                expected |= {file: facts["sha256"] for file, facts in marker.files.items()}
+            elif name.count("/") == 1 and name.endswith(f"/{NAME}"):
+                try:
+                    expected |= parse_seal(self.workspace.read(name))["files"] | {name: ""}
+                except ValueError:
+                    self.wrong(f"{name}: was altered")
+        for name, sha in sorted(expected.items()):
+            if name not in sizes:
+                self.wrong(f"{name}: is missing")
+            elif sha and self.workspace.sha256(name) != sha:
+                self.wrong(f"{name}: was altered (its sha256 is not the one that was committed)")
+        for name in sorted(sizes.keys() - expected.keys()):
+            # A folder that the recipe has left behind is in no seal; its own name is the hash of its stage.json.
+            if not (name.startswith(ROOMS) and name.endswith("/stage.json") and self._names_itself(name)):
+                self.wrong(f"{name}: no marker names it")
+        self.verdict.looked_at["files"] = len(sizes)
+        self.verdict.looked_at["bytes"] = sum(sizes.values())
+
+    def _names_itself(self, name: str) -> bool:
+        data = self.workspace.read(name)
+        try:
+            identity = json.loads(data)
+        except ValueError:
+            return False
+        folder = name.rsplit("/", 2)[1]
+        return data == (canonical_json(identity) + "\n").encode() and folder.endswith("-" + fingerprint(identity)[:12])
+
+    def graph(self) -> None:
+        """Each stage's folder is named by its identity, the identities form one graph, and each partition has its marker."""
+        for name, node in self.nodes.items():
+            if self.seal["stages"][name] != node.folder:
+                self.wrong(f"stage {name}: its folder is not named by the hash of its stage.json")
+            if node.identity["inputs"] != [source.fingerprint for source in node.inputs]:
+                self.wrong(f"stage {name}: names other inputs than those that are sealed")
+        if self.seal["stages"].keys() != self.nodes.keys():
+            self.wrong(f"stages {', '.join(sorted(self.seal['stages'].keys() ^ self.nodes.keys()))}: are in the seal or in the recipe, not in both")
+        for node in self.nodes.values():
+            wanted = {ALL} if spans_all(node) else set(range(self.partitions))
+            have = {p for stage, p in self.markers if stage == node.stage.name}
+            if wanted != have:
+                self.wrong(f"stage {node.stage.name}: commits {sorted(wanted ^ have)} are missing or too many")
+
+    def chain(self) -> None:
+        """Each commit was made from the inputs that are there now."""
+        for (name, partition), marker in sorted(self.markers.items()):
+            if name not in self.nodes:
+                continue
+            for source in self.nodes[name].inputs:
+                key = source.stage.name
+                if marker.inputs.get(key) != content_read(source, partition, self.markers, self.partitions):
+                    self.wrong(f"stage {name}, partition {partition}: was made from another {key} than lies here")
+            self.verdict.looked_at["commits"] += 1
+
+    def conservation(self) -> None:
+        """Rows in = rows out + rejects + drops, key by key, and as many as the marker says."""
+        for (name, partition), marker in sorted(self.markers.items()):
+            node = self.nodes[name]
+            stage, files = node.stage, marker.files
+            wanted = range(self.partitions) if partition == ALL else [partition]
+            out = [self._parquet(f"{node.folder}/p{p:05d}.parquet") for p in wanted]
+            for table in out:
+                if not table.schema.equals(tables.schema(stage.writes), check_metadata=False):
+                    self.wrong(f"stage {name}: its table has other columns than version {tables.VERSION} of {stage.writes}")
+                    return
+            served = {key for table in out for key in table.column(stage.out_key).to_pylist()}
+            refused = self._keys(files, "rejects")
+            dropped = self._keys(files, "drops")
+            asked = self._asked(node, partition) if stage.reads else [*served, *refused, *dropped]
+            outcomes = [*served, *refused, *dropped]
+            label = f"stage {name}, partition {partition}"
+            if len(set(asked)) != len(asked):
+                self.wrong(f"{label}: a key stands twice in what it read")
+            if len(set(outcomes)) != len(outcomes):
+                self.wrong(f"{label}: a key has two outcomes")
+            if set(asked) != set(outcomes):
+                self.wrong(f"{label}: {len(set(asked) ^ set(outcomes))} keys are lost or invented")
+            if (marker.rows_in, marker.rows_out, marker.rejects, marker.drops) != (len(asked), len(served), len(refused), len(dropped)):
+                self.wrong(f"{label}: the marker's counts are not those of its files")
+            self.verdict.looked_at["rows"] += len(asked)
+
+    def _keys(self, files: dict[str, dict[str, Any]], kind: str) -> list[str]:
+        return [key for name in files if name.endswith(f".{kind}.parquet") for key in self._parquet(name).column("clip_id").to_pylist()]
+
+    def _asked(self, node: Node, partition: int) -> list[str]:
+        stage, keys = node.stage, []
+        for source in node.inputs:
+            if source.stage.writes == stage.reads[0]:
+                for p in range(self.partitions) if partition == ALL else [partition]:
+                    keys += self._parquet(f"{source.folder}/p{p:05d}.parquet").column(stage.key).to_pylist()
+        return keys
+
+    def clips(self) -> None:
+        """Each clip is a FLAC of the stated rate and length at the stated place, and no identifier stands twice."""
+        clips = self.table("clips")
+        self._unique("clips", [clip["clip_id"] for clip in clips])
+        for clip in clips:
+            data = self.workspace.read_range(clip["tar"], clip["offset"], clip["size"])
+            try:
+                info = soundfile.info(io.BytesIO(data))
+            except soundfile.LibsndfileError:
+                self.wrong(f"clip {clip['clip_id']}: there is no FLAC at its place")
+                continue
+            if (info.samplerate, info.frames) != (clip["sample_rate"], round(clip["duration_s"] * clip["sample_rate"])):
+                self.wrong(f"clip {clip['clip_id']}: its FLAC has another rate or length than the table says")
+        self.verdict.looked_at["clips"] = len(clips)
+
+    def _unique(self, table: str, ids: list[str]) -> None:
+        for key, count in Counter(ids).items():
+            if count > 1:
+                self.wrong(f"{table}: {key} stands {count} times")
+
+    def mixtures(self) -> None:
+        """Sources share no class and no recording, splits are kept, and the stems sum to the mixture in the stored integers."""
+        if "mixtures" not in self.nodes:
+            return
+        ontology = default_ontology()
+        classes: dict[str, list[str]] = defaultdict(list)
+        for row in self.table("classes"):
+            if row["class_id"]:
+                classes[row["clip_id"]].append(row["class_id"])
+        clips = {clip["clip_id"]: clip for clip in self.table("clips")}
+        plans = {plan["mixture_id"]: plan for plan in self.table("plan")}
+        rows = self.table("mixtures")
+        self._unique("mixtures", [row["mixture_id"] for row in rows])
+        homes: dict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            label, used = f"mixture {row['mixture_id']}", [row["target_clip_id"], *row["interferer_clip_ids"]]
+            own = [present(ontology, classes[clip_id]) for clip_id in used]
+            if not all(classes[clip_id] for clip_id in used):
+                self.wrong(f"{label}: a source has no known class, so that nothing can be promised")
+            for i, first in enumerate(own):
+                if any(first.conflicts(other) for other in own[i + 1 :]):
+                    self.wrong(f"{label}: its sources share a class")
+            recordings = [clips[clip_id]["recording_id"] for clip_id in used]
+            if len(set(recordings)) != len(recordings):
+                self.wrong(f"{label}: two sources are the same recording")
+            if any(clips[clip_id]["split"] != row["split"] for clip_id in used):
+                self.wrong(f"{label}: a source is of another split")
+            for recording in recordings:
+                homes[recording].add(row["split"])
+            self._samples(label, row, plans[row["mixture_id"]])
+        for recording, splits in sorted(homes.items()):
+            if len(splits) > 1:
+                self.wrong(f"recording {recording}: is mixed in {' and '.join(sorted(splits))}")
+        self.verdict.looked_at["mixtures"] = len(rows)
+
+    def _samples(self, label: str, row: dict[str, Any], plan: dict[str, Any]) -> None:
+        members = self._members(row)
+        if set(members) != {"mixture.flac", "target.flac", "json"}:
+            self.wrong(f"{label}: its sample has members {sorted(members)}")
+            return
+        mixture, target = (from_store(members[name])[0].astype(np.int64) for name in ("mixture.flac", "target.flac"))
+        stems = []
+        for source in plan["sources"]:
+            samples, _ = from_store(self.workspace.read_range(source["tar"], source["offset"], source["size"]))
+            stems.append(place(samples, source["start"], source["at"], source["length"], plan["length"]))
+        rest = np.sum([scaled(stem, row["interferer_gain"]) for stem in stems[1:]], axis=0)
+        if not np.array_equal(target, scaled(stems[0], row["target_gain"])):
+            self.wrong(f"{label}: its target is not the clip times its gain")
+        if not np.array_equal(mixture, target + rest):
+            self.wrong(f"{label}: its stems do not sum to the mixture")
+        elif abs(snr_db(target, mixture - target) - row["achieved_snr_db"]) > 1e-9:
+            self.wrong(f"{label}: the achieved SNR is not that of its samples")
+        if members["json"] != sample_json(plan, row):
+            self.wrong(f"{label}: its json says something else than the tables")
+
+    def _members(self, row: dict[str, Any]) -> dict[str, bytes]:
+        data = self.workspace.read_range(row["tar"], row["offset"], row["size"])
+        with tarfile.open(fileobj=io.BytesIO(data + b"\0" * 1024)) as tar:
+            return {info.name.split(".", 1)[1]: _bytes_of(tar, info) for info in tar}
+
+    def captions(self) -> None:
+        """Each sample of a caption shard is an accepted caption with its clip's own bytes."""
+        clips = {clip["clip_id"]: clip for clip in self.table("clips")}
+        accepted = {row["clip_id"]: row for row in self.table("captions") if row["decision"] == "accepted"}
+        samples = self.table("samples")
+        if {sample["clip_id"] for sample in samples} != accepted.keys():
+            self.wrong("captions: the shards hold other clips than those with an accepted caption")
+        for sample in samples:
+            members, clip = self._members(sample), clips[sample["clip_id"]]
+            if members["flac"] != self.workspace.read_range(clip["tar"], clip["offset"], clip["size"]):
+                self.wrong(f"sample {sample['sample_id']}: its audio is not its clip's")
+            if json.loads(members["json"])["caption"] != accepted[sample["clip_id"]]["caption"]:
+                self.wrong(f"sample {sample['sample_id']}: its caption is not the accepted one")
+        self.verdict.looked_at["captions"] = len(samples)
+
+
+def _bytes_of(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(info)
+    return file.read() if file else b""
+

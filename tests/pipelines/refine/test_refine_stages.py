@@ -1,0 +1,146 @@
+"""Stages ``score`` and ``decide``: every candidate has a score, every clip a decision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.core.stage import Batch, Context, Result, conserve
+from pipelines.core.workspace import Workspace
+from pipelines.describe.stage import Describe
+from pipelines.listen.evidence import evidence_row
+from pipelines.refine.decide import Decide, decide
+from pipelines.refine.score import Score
+from pipelines.unify.names import default_index
+from pipelines.unify.stage import classes_of
+from schemas import tables
+
+
+def clip_row(clip_id: str) -> dict[str, Any]:
+    return {
+        "clip_id": clip_id, "record_id": clip_id, "dataset": clip_id.split("-")[0], "split": "test",
+        "recording_id": f"fs:{clip_id}", "duration_s": 10.0, "sample_rate": 32000, "source_path": "a.wav",
+        "source_start_s": 0.0, "source_rate": 32000, "source_channels": 1, "source_decoder": "soundfile",
+        "claimed_s": 10.0, "decoded_s": 10.0, "note": None, "gain_db": 0.0, "licence": "CC0",
+        "attribution": None, "tar": "x.tar", "offset": 0, "size": 1,
+    }  # fmt: skip
+
+
+def run(
+    root: Path, clips: dict[str, list[dict[str, Any]]], min_agreement: float = 0.75
+) -> dict[str, dict[str, Any]]:
+    """Describe, score and decide; return everything by candidate_id, and the decisions by clip_id."""
+    context = Context(Workspace(str(root)), str(root), 3, 1)
+    rows = [clip_row(clip_id) for clip_id in clips]
+    said = {
+        clip_id: [evidence_row(clip_id, "publisher", "1", n, **item) for n, item in enumerate(items)]
+        for clip_id, items in clips.items()
+    }
+    known = {c: classes_of(c, c.split("-")[0], items, default_index()) for c, items in said.items()}
+    side = {
+        "clips": tables.from_rows("clips", rows),
+        "evidence": tables.from_rows("evidence", [row for items in said.values() for row in items]),
+        "classes": tables.from_rows("classes", [row for items in known.values() for row in items]),
+    }
+
+    def serve(stage: Any, keys: str) -> Result:
+        batch = Batch(side[stage.reads[0]], {name: side[name] for name in stage.reads[1:]})
+        result = stage.process(batch, context)
+        conserve(stage, side[stage.reads[0]].column(keys).to_pylist(), result)
+        side[stage.writes] = tables.from_rows(stage.writes, result.rows)
+        return result
+
+    serve(Describe("prompts/grammar.yaml", ("short", "detailed", "temporal"), 2), "clip_id")
+    scores = serve(Score(), "candidate_id").rows
+    captions = serve(Decide(min_agreement), "clip_id").rows
+    return {row["candidate_id"]: row for row in scores} | {row["clip_id"]: row for row in captions}
+
+
+def caption(text: str) -> dict[str, Any]:
+    return {"kind": "caption", "name": "caption", "text": text}
+
+
+def test_every_clip_has_one_decision_also_without_a_candidate(tmp_path: Path) -> None:
+    found = run(tmp_path, {"esc50-1": [{"kind": "tag", "name": "dog"}], "esc50-2": []})
+    assert found["esc50-1"]["decision"] == "accepted"
+    assert found["esc50-1"]["score"] == 1.0
+    assert (found["esc50-1"]["licence"], found["esc50-1"]["split"]) == ("CC0", "test")
+    none = found["esc50-2"]
+    assert (none["decision"], none["reasons"]) == ("abstained", ["no candidate"])
+    assert none["caption"] is none["candidate_id"] is none["method"] is none["score"] is None
+
+
+def test_a_published_caption_alone_is_abstained_from_and_kept(tmp_path: Path) -> None:
+    row = run(tmp_path, {"d-1": [caption("A dog barks.")]})["d-1"]
+    assert (row["decision"], row["caption"], row["method"]) == ("abstained", "A dog barks.", "published")
+    assert row["reasons"] == ["no claim can be checked"]
+
+
+def test_five_captions_of_a_clip_check_one_another(tmp_path: Path) -> None:
+    texts = [
+        "A dog barks.",
+        "The dog is barking.",
+        "A dog barks as a violin plays.",
+        "A dog barks in a yard.",
+    ]
+    found = run(tmp_path, {"d-1": [caption(text) for text in texts]})
+    assert found["d-1:published:0"]["score"] == 1.0
+    assert found["d-1:published:2"]["unsupported"] == ["violin plays"]
+    assert found["d-1:published:2"]["evidence_ids"] == [
+        "d-1:publisher:0",
+        "d-1:publisher:1",
+        "d-1:publisher:3",
+    ]
+    assert found["d-1"]["caption"] == "A dog barks in a yard."
+
+
+def test_a_label_in_the_datasets_own_name_supports_a_caption(tmp_path: Path) -> None:
+    labelled = [{"kind": "tag", "name": "crackling_fire"}, caption("A fire crackles and a cat meows.")]
+    found = run(tmp_path, {"esc50-1": labelled})
+    assert found["esc50-1:published:0"]["score"] == 0.5
+    assert found["esc50-1"]["method"] == "grammar"
+    assert found["esc50-1"]["decision"] == "accepted"
+
+
+def test_reversed_order_costs_a_published_caption_its_place(tmp_path: Path) -> None:
+    timed = [
+        {"kind": "event", "name": "Siren", "onset_s": 0.0, "offset_s": 3.0},
+        {"kind": "event", "name": "Bark", "onset_s": 5.0, "offset_s": 6.0},
+    ]
+    found = run(tmp_path, {"d-1": [*timed, caption("A dog barks, then a siren wails.")]})
+    assert found["d-1:published:0"]["unsupported"] == ["dog barks, then a siren wails"]
+    assert found["d-1"]["candidate_id"].startswith("d-1:grammar-temporal:")
+    assert found["d-1"]["reasons"] == ["3 of 3 claims supported"]
+
+
+def candidate(name: str, text: str) -> dict[str, Any]:
+    return {"candidate_id": name, "text": text, "method": "grammar"}
+
+
+def score(value: float | None, supported: int, *unsupported: str) -> dict[str, Any]:
+    return {"score": value, "supported": supported, "unsupported": list(unsupported)}
+
+
+def test_the_best_candidate_has_the_highest_score_then_more_claims_then_more_words() -> None:
+    a, b, c = candidate("a", "Short."), candidate("b", "Longer text."), candidate("c", "Longer test.")
+    assert decide([(a, score(None, 0)), (b, score(0.1, 1))], 0.5)["candidate_id"] == "b"
+    assert decide([(a, score(1.0, 2)), (b, score(1.0, 1))], 0.5)["candidate_id"] == "a"
+    assert decide([(a, score(1.0, 1)), (c, score(1.0, 1)), (b, score(1.0, 1))], 0.5)["candidate_id"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("value", "decision"), [(0.75, "accepted"), (0.74, "refused"), (0.0, "refused"), (None, "abstained")]
+)
+def test_the_bound_belongs_to_the_accepted(value: float | None, decision: str) -> None:
+    assert decide([(candidate("a", "A."), score(value, 0))], 0.75)["decision"] == decision
+
+
+def test_reasons_say_what_was_counted_and_what_was_missing() -> None:
+    row = decide([(candidate("a", "A dog and a violin."), score(0.5, 1, "violin"))], 0.75)
+    assert row["reasons"] == [
+        "1 of 2 claims supported",
+        "unsupported: violin",
+        "agreement 0.50 is below 0.75",
+    ]

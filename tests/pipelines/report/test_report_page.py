@@ -1,0 +1,358 @@
+"""The report page on small runs written by hand: what it says, what it survives, that it repeats itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections import Counter, defaultdict
+from html.parser import HTMLParser
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from pipelines.catalog.query import dicts
+from pipelines.catalog.views import SAMPLES
+from pipelines.core.tar import Packer
+from pipelines.core.workspace import Workspace
+from pipelines.ingest.store import encode_flac
+from pipelines.mix.levels import mix
+from pipelines.report.page import ASK, write_report
+from pipelines.seal import parse_seal
+from schemas import tables
+from schemas.errors import UserError
+
+RATE = 16000
+HOSTILE = "<script>alert(1)</script>\" onerror='x' & \x07 {{ 7 * 7 }}"
+VOID = {"meta", "img", "br"}
+
+
+def tone(hertz: float, seconds: float = 1.0, level: float = 0.3, rate: int = RATE) -> np.ndarray:
+    at = np.arange(round(seconds * rate)) / rate
+    return np.rint(level * 32767 * np.sin(2 * np.pi * hertz * at)).astype(np.int16)
+
+
+def write_run(root, rows: dict[str, list[dict]]) -> Workspace:
+    """Write tables as Parquet and views over them, as a finished run has them."""
+    workspace = Workspace(str(root))
+    workspace.write(
+        "run.json", json.dumps({"name": "tiny", "partitions": 1, "tables": tables.VERSION}).encode()
+    )
+    sql = []
+    for table in tables.TABLES:
+        sink = io.BytesIO()
+        pq.write_table(tables.from_rows(table, rows.get(table, [])), sink)
+        workspace.write(f"tables/{table}.parquet", sink.getvalue())
+        view = "caption_samples" if table == "samples" else table
+        sql.append(f"CREATE VIEW {view} AS SELECT * FROM read_parquet(['tables/{table}.parquet']);")
+    sql.append(SAMPLES)
+    workspace.write("views.sql", "\n".join(sql).encode())
+    return workspace
+
+
+def row(table: str, **given) -> dict:
+    """Return a row of a table: what is given, and else null, or the empty value of the column's type."""
+    empty = {"string": "", "int64": 0, "double": 0.0}
+    blank = {f.name: None if f.nullable else empty.get(str(f.type), []) for f in tables.schema(table)}
+    return blank | given
+
+
+def marker(stage: str, rows_in: int, rows_out: int, rejects: int = 0, drops: int = 0) -> dict:
+    counts = {"rows_in": rows_in, "rows_out": rows_out, "rejects": rejects, "drops": drops}
+    return row("markers", stage=stage, seconds=1.25, **counts)
+
+
+def place_of(place) -> dict:
+    return {"tar": place.tar, "offset": place.offset, "size": place.size}
+
+
+def clip_rows(n: int, place, seconds: float, text: str | None, decision: str) -> dict[str, dict]:
+    """Return the rows of one clip in clips, captions, candidates and scores."""
+    score = None if decision == "abstained" else 0.9 - 0.05 * n
+    own = {
+        "clip_id": f"a-{n}",
+        "dataset": "a" if n % 2 else "b",
+        "split": "train",
+        "licence": None if n % 3 else "CC0",
+    }
+    candidate = {"clip_id": f"a-{n}", "candidate_id": f"a-{n}:grammar:0"}
+    support = [f"a-{n}:signal:0"]
+    clip = row(
+        "clips", **own, recording_id=f"fs:{n}", duration_s=seconds, sample_rate=RATE, source_rate=44100
+    )
+    caption = row("captions", **own, caption=text, decision=decision, score=score, method="grammar")
+    return {
+        "clips": clip | place_of(place) | {"source_path": HOSTILE},
+        "captions": caption | {"candidate_id": candidate["candidate_id"], "reasons": ["too little"]},
+        "candidates": row("candidates", **candidate, method="grammar", style="short", text=text or ""),
+        "scores": row(
+            "scores",
+            **candidate,
+            score=score,
+            claims=2,
+            supported=1,
+            unsupported=[HOSTILE],
+            evidence_ids=support,
+        ),
+    }
+
+
+@pytest.fixture
+def run(tmp_path) -> Workspace:
+    """A run of 14 clips, captions of each decision, 2 mixtures, and hostile words wherever words come in."""
+    rows: dict[str, list[dict]] = {table: [] for table in tables.TABLES}
+    decisions = ["accepted", "refused", "abstained"]
+    workspace = Workspace(str(tmp_path / "run"))
+    stems = {}
+    with Packer(workspace, "store", 0, 1000, 10**9) as store:
+        for n in range(14):
+            seconds, key = 0.5 + 0.25 * (n % 4), f"a-{n}"
+            stems[n] = tone(200 + 60 * n, seconds)
+            place = store.add("clips", key, {"flac": encode_flac(stems[n], RATE)})
+            text = HOSTILE if n == 0 else f"A bell rings {n} times."
+            for table, made in clip_rows(n, place, seconds, text, decisions[n % 3]).items():
+                rows[table].append(made)
+            name = f"Class {n % 5}" if n % 5 else HOSTILE
+            rows["classes"].append(
+                row("classes", clip_id=key, class_id=f"/m/{n % 5}", class_name=name, state="labelled")
+            )
+            for number, found in enumerate(
+                (
+                    {"kind": "tag", "name": "Bell", "confidence": 0.75},
+                    {"kind": "event", "name": HOSTILE, "onset_s": 0.1, "offset_s": 9.0},
+                    {"kind": "fact", "name": "lufs", "value": -20.5, "unit": "LUFS"},
+                )
+            ):
+                said = {"evidence_id": f"{key}:signal:{number}", "clip_id": key, "listener": "signal"}
+                rows["evidence"].append(row("evidence", **said, **found))
+    with Packer(workspace, "shards/mixtures-0", 0, 1000, 10**9) as shards:
+        for n in range(2):
+            mixed = mix(stems[n][:8000], [stems[n + 2][:8000]], -3.0 + n, 0.9)
+            members = {
+                "mixture.flac": encode_flac(mixed.mixture, RATE),
+                "target.flac": encode_flac(mixed.target, RATE),
+                "json": b"{}",
+            }
+            place = place_of(shards.add("train", f"mix-{n}", members))
+            both = {
+                "mixture_id": f"mix-{n}",
+                "split": "train",
+                "target_clip_id": f"a-{n}",
+                "sample_rate": RATE,
+            }
+            said = {
+                "query": HOSTILE,
+                "instruction_extract": f"Extract {n}",
+                "instruction_remove": f"Remove {n}",
+            }
+            ratio = {"snr_db": -3.0 + n, "achieved_snr_db": mixed.achieved_snr_db}
+            rows["mixtures"].append(row("mixtures", **both, **said, **ratio, **place))
+            blank = {
+                "recording_id": "",
+                "tar": "",
+                "offset": 0,
+                "size": 0,
+                "start": 0,
+                "at": 0,
+                "class_ids": [],
+                "text": "",
+            }
+            sources = [
+                blank | {"clip_id": f"a-{m}", "length": 8000, "class_names": [HOSTILE], "licence": None}
+                for m in (n, n + 2)
+            ]
+            rows["plan"].append(row("plan", **both, sources=sources))
+    wrong = {"stage": "ingest", "error": "undecodable", "message": HOSTILE, "source": HOSTILE}
+    rows["rejects"] = [row("rejects", clip_id=f"r-{n}", **wrong) for n in range(5)]
+    rows["drops"] = [row("drops", stage="signal", clip_id="a-1", reason="nothing_heard")]
+    rows["markers"] = [
+        marker("records", 1019, 1019),
+        marker("ingest", 1019, 14, rejects=1005),
+        marker("broken", 14, 12, drops=1),
+    ]
+    return write_run(workspace.root, rows)
+
+
+class Outline(HTMLParser):
+    """Collects tags and text, and insists that every tag is closed where it was opened."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def report(workspace: Workspace) -> Outline:
+    outline = Outline(workspace.read(write_report(workspace)).decode())
+    assert outline.open == []
+    return outline
+
+
+def test_nothing_from_outside_can_become_markup_or_reach_the_network(run):
+    outline = report(run)
+    own = """html head meta title style body header main section footer nav article figure figcaption h1 h2 h3
+        p a ul li dl dt dd div span strong em i q br blockquote details summary pre code
+        table thead tbody tr th td img audio svg g rect line circle text"""
+    assert {tag for tag, _ in outline.tags} <= set(own.split())
+    harmless = ("#", "data:audio/flac;base64,", "data:image/png;base64,")
+    for _, attributes in outline.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        assert all(attributes.get(name, "#").startswith(harmless) for name in ("src", "href"))
+    assert outline.text().count(HOSTILE.replace("\x07", "\ufffd")) > 30
+    assert "http" not in run.read("report/index.html").decode().replace("http-equiv", "")
+
+
+def test_the_same_run_gives_the_same_bytes_and_a_seal_over_them(run):
+    write_report(run)
+    first, seal = run.read("report/index.html"), run.read("report/seal.json")
+    write_report(run)
+    assert (run.read("report/index.html"), run.read("report/seal.json")) == (first, seal)
+    assert parse_seal(seal)["files"] == {"report/index.html": run.sha256("report/index.html")}
+    assert run.root.encode() not in first
+
+
+def test_figures_and_the_law_are_those_of_the_tables(run):
+    text = report(run).text()
+    for figure in (
+        "Clips 14",
+        "Captions accepted 5",
+        "Captions refused 5",
+        "Abstained 4",
+        "Mixtures 2",
+        "Shards 1",
+        "Rejects 5",
+    ):
+        assert figure in text
+    assert "records 1,019 = 1,019 + 0 + 0 holds" in text
+    assert "ingest 1,019 = 14 + 1,005 + 0 holds" in text
+    assert "broken 14 = 12 + 0 + 1 broken by 1" in text
+    assert text.index("records 1,019") < text.index("ingest 1,019") < text.index("broken 14")
+
+
+def players(outline: Outline) -> list[tuple[str, bytes]]:
+    """Return the name and the FLAC of every player."""
+    found = [attributes for tag, attributes in outline.tags if tag == "audio"]
+    return [(a["aria-label"].removeprefix("Play "), base64.b64decode(a["src"].split(",")[1])) for a in found]
+
+
+def test_examples_cover_all_decisions_and_their_audio_is_that_of_the_store(run):
+    outline = report(run)
+    badges = Counter(attributes.get("class", "") for tag, attributes in outline.tags if tag == "span")
+    assert [badges[f"badge {name}"] for name in ("accepted", "refused", "abstained")] == [5, 4, 3]
+    heard = dict(players(outline))
+    clips = [clip for clip in dicts(run, "SELECT * FROM clips") if f"clip {clip['clip_id']}" in heard]
+    assert len(clips) == 12
+    for clip in clips:
+        stored = run.read_range(clip["tar"], clip["offset"], clip["size"])
+        assert heard[f"clip {clip['clip_id']}"] == stored
+
+
+def test_a_residual_that_is_heard_is_mixture_minus_target_exactly(run):
+    heard: dict[str, list[np.ndarray]] = defaultdict(list)
+    for name, flac in players(report(run)):
+        heard[name].append(soundfile.read(io.BytesIO(flac), dtype="int16")[0].astype(int))
+    assert len(heard["mixture"]) == 2
+    for mixture, target, residual in zip(heard["mixture"], heard["target"], heard["residual"], strict=True):
+        assert np.array_equal(mixture, target + residual)
+        assert residual.any()
+
+
+def test_every_table_picture_and_player_has_a_name_for_those_who_cannot_see(run):
+    outline = report(run)
+    for tag, attributes in outline.tags:
+        if tag == "th":
+            assert attributes["scope"] in ("row", "col")
+        if tag == "img":
+            assert attributes["alt"]
+        if tag == "audio":
+            assert attributes["aria-label"]
+        if tag == "svg":
+            assert attributes.get("aria-label") or attributes.get("aria-hidden") == "true"
+    ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    assert {attributes["href"][1:] for tag, attributes in outline.tags if tag == "a"} <= set(ids)
+
+
+def test_a_run_in_which_everything_was_rejected_has_a_page(tmp_path):
+    wrong = [
+        row("rejects", stage="ingest", clip_id=f"r-{n}", error=f"e_{n}", message="m" * 5000)
+        for n in range(3000)
+    ]
+    workspace = write_run(tmp_path, {"rejects": wrong, "markers": [marker("ingest", 3000, 0, rejects=3000)]})
+    text = report(workspace).text()
+    for sentence in (
+        "No recording became a clip",
+        "No clip has been given classes",
+        "This run has no captions",
+        "This run has no mixtures",
+        "This run wrote no shards",
+        "2,960 more kinds of errors",
+        "ingest 3,000 = 0 + 3,000 + 0 holds",
+    ):
+        assert sentence in text
+    assert len(workspace.read("report/index.html")) < 200_000
+
+
+def test_a_run_without_any_row_has_a_page(tmp_path):
+    assert "Every row could be served" in report(write_run(tmp_path, {})).text()
+
+
+def test_clips_without_candidates_are_shown_as_abstained_with_unknown_score(tmp_path):
+    workspace = Workspace(str(tmp_path))
+    with Packer(workspace, "store", 0, 1000, 10**9) as store:
+        place = store.add("clips", "a-1", {"flac": encode_flac(np.zeros(RATE, dtype=np.int16), RATE)})
+    made = clip_rows(1, place, 1.0, None, "abstained")
+    caption = made["captions"] | {"candidate_id": None, "method": None}
+    write_run(tmp_path, {"clips": [made["clips"]], "captions": [caption]})
+    text = report(workspace).text()
+    assert "no caption was proposed" in text
+    assert "score unknown" in text
+
+
+def test_a_page_of_loud_noise_stays_below_15_mb_and_says_what_it_leaves_out(tmp_path):
+    noise = np.random.default_rng(5).integers(-32000, 32000, 40 * 32000, dtype=np.int16)
+    workspace, flac = Workspace(str(tmp_path)), encode_flac(noise, 32000)
+    with Packer(workspace, "store", 0, 1000, 10**9) as store:
+        places = [store.add("clips", f"a-{n}", {"flac": flac}) for n in range(12)]
+    made = [clip_rows(n, place, 40.0, "Noise.", "accepted") for n, place in enumerate(places)]
+    write_run(tmp_path, {table: [each[table] for each in made] for table in ("clips", "captions")})
+    text = report(workspace).text()
+    assert 10_000_000 < len(workspace.read("report/index.html")) < 15_000_000
+    assert text.count("first 30.0 s of 40.0 s") == 12
+    assert text.count("to hear here:") == 12
+
+
+def test_an_unfinished_run_and_one_whose_store_is_gone_are_the_users_to_mend(run, tmp_path):
+    with pytest.raises(UserError, match="no run has finished"):
+        write_report(Workspace(str(tmp_path / "nothing")))
+    run.remove("store/clips-00000-000.tar")
+    with pytest.raises(UserError, match=r"store/clips-00000-000\.tar: is missing"):
+        write_report(run)
+
+
+@pytest.mark.parametrize(("title", "sql"), ASK)
+def test_each_question_at_the_bottom_runs_as_it_stands(run, title, sql):
+    dicts(run, sql)

@@ -1,0 +1,133 @@
+"""The commands: exit 2 and one line for a user's mistake, 1 for a run that is not whole, 0 only when every law holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pipelines.cli import main
+
+ROOT = Path(__file__).parents[2]
+DEMO = str(ROOT / "configs" / "demo.yaml")
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the one line that a mistake costs."""
+    assert main(list(arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["run", "nowhere.yaml", "--out", "x"], "no such file"),
+    (["run", DEMO], "required: --out"),
+    (["rnu"], "invalid choice"),
+    (["run", DEMO, "--out", "{tmp}/x"], "data.root: missing"),
+    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}/none"], "is no folder"),
+    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}"], "audioset"),
+    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}", "--set", "mix.per_clp=2"], "did you mean 'per_clip'"),
+    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}", "--set", "listen.listeners=[fatcs]"], "did you mean 'facts'"),
+    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}", "--set", "describe.phrases=prompts/none.yaml"], "none.yaml"),
+    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}", "--set", "data.datasets=[esc5]"], "did you mean 'esc50'"),
+    (["run", DEMO, "--out", "{tmp}/file", "--set", "data.root={tmp}"], "is a file"),
+    (["run", DEMO, "--out", "{tmp}/full", "--set", "data.root={tmp}"], "not empty and holds no run"),
+    (["run", DEMO, "--out", "{tmp}/x", "--workers", "0"], "at least 1"),
+    (["verify", "{tmp}/none"], "no such folder"),
+    (["verify", "{tmp}"], "holds no run"),
+    (["status", "{tmp}"], "holds no run"),
+    (["query", "{tmp}", "SELECT 1"], "no run has finished here"),
+    (["explain", "{tmp}", "x"], "no run has finished here"),
+])
+def test_a_mistake_costs_one_line(capsys, tmp_path, arguments, words):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "precious.txt").write_text("x")
+    assert words in mistake(capsys, *(a.replace("{tmp}", str(tmp_path)) for a in arguments))
+    assert not (tmp_path / "x" / "seal.json").exists()
+
+
+def test_an_empty_folder_is_the_users_mistake(capsys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    recipe = str(ROOT / "configs" / "folder.yaml")
+    assert main(["run", recipe, "--set", f"data.root={tmp_path / 'empty'}", "--out", str(tmp_path / "run"), "--engine", "inline"]) == 2
+    assert "no recordings found" in capsys.readouterr().err
+
+
+def test_the_number_of_partitions_is_frozen(capsys, small_recipe, tmp_path):
+    arguments = ["run", str(small_recipe), "--out", str(tmp_path / "run"), "--engine", "inline", "--quiet"]
+    assert main(arguments) == 0
+    assert "partitions: this run was begun with 2, the recipe says 3" in mistake(capsys, *arguments, "--set", "partitions=3")
+
+
+def test_answers_come_as_table_json_and_csv(capsys, demo):
+    sql = "SELECT dataset, count(*) AS clips FROM clips GROUP BY ALL ORDER BY ALL"
+    assert main(["query", str(demo), sql, "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["dataset"] for row in rows] == ["audioset", "clotho", "fsd50k", "wavcaps"]
+    assert main(["query", str(demo), sql, "--format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "dataset,clips"
+    assert main(["query", str(demo), sql]) == 0
+    assert "fsd50k" in capsys.readouterr().out
+    assert "Referenced table" not in mistake(capsys, "query", str(demo), "SELECT * FROM")
+
+
+def test_status_and_plan_say_what_is_there(capsys, demo, sample):
+    assert main(["status", str(demo), "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)
+    assert state["finished"]
+    assert [s["stage"] for s in state["stages"]][:2] == ["index", "ingest"]
+    for stage in state["stages"]:
+        assert stage["rows_in"] == stage["rows_out"] + stage["rejects"] + stage["drops"]
+    arguments = ["plan", DEMO, "--set", f"data.root={sample}", "--out", str(demo)]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.count("here already") == len(state["stages"])
+    assert main([*arguments, "--set", "refine.min_agreement=0.9"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "min_agreement changed" in lines["decide"]
+    assert all("here already" in lines[name] for name in ("index", "ingest", "listen_facts", "unify", "describe", "score"))
+    assert all("waits for" in lines[name] for name in ("captions", "plan", "mixtures"))
+
+
+def test_one_word_of_the_phrases_replans_captions_and_what_follows_and_nothing_before(capsys, demo, sample, tmp_path, monkeypatch):
+    import shutil
+
+    from schemas import ontology
+
+    configs = tmp_path / "configs"
+    shutil.copytree(ROOT / "configs", configs)
+    phrases = configs / "prompts" / "grammar.yaml"
+    phrases.write_text(phrases.read_text().replace("heard", "audible", 1))
+    for module in [module for module in list(sys.modules.values()) if getattr(module, "configs_dir", None) is ontology.configs_dir]:
+        monkeypatch.setattr(module, "configs_dir", lambda: configs)
+    assert main(["plan", DEMO, "--set", f"data.root={sample}", "--out", str(demo)]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "changed" in lines["describe"]
+    assert all("here already" in lines[name] for name in ("index", "ingest", "publisher", "listen_facts", "listen_signal", "unify"))
+    assert all("here already" not in lines[name] for name in ("score", "decide", "captions", "plan", "mixtures"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_stops_the_run_in_words(capsys, small_recipe, tmp_path):
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked").chmod(stat.S_IRUSR | stat.S_IXUSR)
+    assert main(["run", str(small_recipe), "--out", str(tmp_path / "locked" / "run"), "--engine", "inline"]) == 1
+    assert "cannot be made" in capsys.readouterr().err
+
+
+def test_the_module_and_the_command_are_one(demo):
+    found = subprocess.run([sys.executable, "-m", "pipelines", "models"], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "signal" in found.stdout
+
+
+def test_a_reader_that_leaves_early_is_no_error(demo):
+    command = f"{sys.executable} -m pipelines query {demo} 'SELECT * FROM evidence' --format csv | head -1"
+    found = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert "Traceback" not in found.stderr
