@@ -60,8 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
     catalog = commands.add_parser("catalog", help="build a catalogue over runs with Apache Beam: recordings, duplicates, overlap")
     catalog.add_argument("runs", nargs="+", metavar="RUN")
     catalog.add_argument("--out", required=True, metavar="FOLDER")
-    catalog.add_argument("--runner", default="FnApiRunner", help="any Beam runner; its own options follow after --")
-    catalog.add_argument("--runner-option", action="append", default=[], metavar="--x=y")
+    catalog.add_argument("--runner", default="FnApiRunner", help="name of any Beam runner")
+    catalog.add_argument("--runner-option", action="append", default=[], metavar="OPTION",
+                         help="an option of that runner, as --runner-option=--parallelism=8; may be repeated")
     sample = commands.add_parser("sample", help="write the sample corpora: synthesised sounds in official layouts")
     sample.add_argument("folder", metavar="DIR")
     commands.add_parser("models", help="list the listeners that a recipe may name")
@@ -183,8 +184,10 @@ def _report(options: argparse.Namespace) -> int:
 def _catalog(options: argparse.Namespace) -> int:
     from pipelines.catalog.build import build_catalog, catalog_tables
 
-    build_catalog(options.runs, options.out, options.runner, options.runner_option)
+    counts = build_catalog(options.runs, options.out, options.runner, options.runner_option)
     print(catalog_tables(options.out))
+    print(f"\n{counts['recordings']:,} recordings, {counts['leaks']:,} of them in more than one split; "
+          f"{counts['duplicates']:,} captions stand more than once; tables in {options.out}")
     return 0
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
 
 import yaml
 
@@ -17,6 +14,7 @@ from pipelines.core.drive import drive
 from pipelines.core.graph import Node, build_graph
 from pipelines.core.progress import Progress
 from pipelines.core.stage import ConservationError, Context
+from pipelines.core.stop import catch_signals, forget_stop
 from pipelines.core.work import Work
 from pipelines.core.workspace import Workspace, is_host_fault, open_workspace
 from pipelines.seal import write_seal
@@ -80,10 +78,11 @@ def run(job: Job, engine: str, workers: int | None, ray_address: str | None, pro
         RunStopped: something stopped it; the same command goes on where it was.
         UserError: the cluster cannot be reached or cannot hold the stages.
     """
-    _stop_on_sigterm()
+    forget_stop()
+    catch_signals()
     try:
-        _freeze(job)
         work = Work(job.nodes, job.context)
+        _freeze(job)
         work.sweep()
         if any(work.ready.values()):
             _drive(work, job, engine, workers, ray_address, progress)
@@ -110,6 +109,7 @@ def _drive(work: Work, job: Job, engine: str, workers: int | None, ray_address: 
         os.environ["RAY_ADDRESS"] = ray_address
     from pipelines.engines.ray import RayEngine, cluster
     with cluster(ray_address, workers) as (cpus, gpus):
+        catch_signals()  # after Ray has set a handler of its own
         progress.workers = max(1, int(cpus))
         executor = RayEngine(job.context, job.nodes, cpus, gpus)
         try:
@@ -131,15 +131,3 @@ def _seal(job: Job, work: Work) -> None:
     """Write the views over the whole run, and last the seal."""
     job.workspace.write("views.sql", views_sql(work).encode())
     write_seal(work)
-
-
-def _stop_on_sigterm() -> None:
-    """Let ``ray job stop`` and batch schedulers end a run as Ctrl-C does."""
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    handler: Callable[[int, FrameType | None], None] = stop
-    signal.signal(signal.SIGTERM, handler)
-
-

@@ -8,8 +8,8 @@ import yaml
 
 from pipelines.assemble import stages_of
 from pipelines.catalog import query
-from pipelines.core.graph import build_graph
 from pipelines.core.commit import ALL
+from pipelines.core.graph import build_graph
 from pipelines.core.work import Work, survey, why
 from pipelines.core.workspace import Workspace
 from pipelines.seal import read_seal

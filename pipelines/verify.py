@@ -278,15 +278,15 @@ class _Check:
         if set(members) != {"mixture.flac", "target.flac", "json"}:
             self.wrong(f"{label}: its sample has members {sorted(members)}")
             return
-        mixture, target = (from_store(members[name])[0].astype(np.int64) for name in ("mixture.flac", "target.flac"))
+        mixture, target = (from_store(members[name])[0] for name in ("mixture.flac", "target.flac"))
         stems = []
         for source in plan["sources"]:
             samples, _ = from_store(self.workspace.read_range(source["tar"], source["offset"], source["size"]))
             stems.append(place(samples, source["start"], source["at"], source["length"], plan["length"]))
-        rest = np.sum([scaled(stem, row["interferer_gain"]) for stem in stems[1:]], axis=0)
+        rest = np.sum([scaled(stem, row["interferer_gain"]).astype(np.int64) for stem in stems[1:]], axis=0)
         if not np.array_equal(target, scaled(stems[0], row["target_gain"])):
             self.wrong(f"{label}: its target is not the clip times its gain")
-        if not np.array_equal(mixture, target + rest):
+        if not np.array_equal(mixture.astype(np.int64), target + rest):
             self.wrong(f"{label}: its stems do not sum to the mixture")
         elif abs(snr_db(target, mixture - target) - row["achieved_snr_db"]) > 1e-9:
             self.wrong(f"{label}: the achieved SNR is not that of its samples")

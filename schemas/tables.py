@@ -31,7 +31,8 @@ def _field(column: Column) -> pa.Field:
     return pa.field(column.name, column.type, nullable=column.null, metadata={"doc": column.doc})
 
 
-def _table(name: str, doc: str, *columns: Column) -> pa.Schema:
+def describe(name: str, doc: str, *columns: Column) -> pa.Schema:
+    """Return the schema of a table from the descriptions of its columns."""
     metadata = {"earloom.table": name, "earloom.version": str(VERSION), "earloom.doc": doc}
     return pa.schema([_field(column) for column in columns], metadata=metadata)
 
@@ -70,7 +71,7 @@ _ORIGIN = (
 )
 
 TABLES: dict[str, pa.Schema] = {
-    "records": _table(
+    "records": describe(
         "records", "One row of a dataset's own metadata, with the file that it names, before anything is decoded.",
         Column("record_id", _S, "`<dataset>-<source id>[-<start ms>]`, characters `[A-Za-z0-9_-]`"),
         *_ORIGIN,
@@ -86,7 +87,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("licence", _S, "licence as published; null: unknown, which is not free", True),
         Column("attribution", _S, "who made the recording; null: unknown", True),
     ),
-    "clips": _table(
+    "clips": describe(
         "clips", "One decoded clip in the clip store.",
         Column("clip_id", _S, "`record_id`, with `-<start ms>` where a recording was cut into several"),
         Column("record_id", _S, "the row of `records` that it came from"),
@@ -107,7 +108,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("attribution", _S, "who made the recording; null: unknown", True),
         *_PLACE,
     ),
-    "evidence": _table(
+    "evidence": describe(
         "evidence", "One thing that one listener heard, or that a publisher states.",
         Column("evidence_id", _S, "`<clip_id>:<listener>:<number>`"),
         Column("clip_id", _S, "the clip"),
@@ -123,7 +124,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("offset_s", _F, "seconds from the clip's start; null: not timed", True),
         Column("confidence", _F, "in [0, 1] as the listener states it, uncalibrated; null: not stated", True),
     ),
-    "classes": _table(
+    "classes": describe(
         "classes", "What a clip is known to contain, on the AudioSet ontology; one row says so where nothing is known.",
         Column("clip_id", _S, "the clip"),
         Column("class_id", _S, "ontology MID; null: the name maps to no class, or nothing is known", True),
@@ -133,7 +134,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("state", _S, "of the clip: `labelled` (publisher's labels, all mapped), `partial` (one did not map), `inferred` "
                "(from words or listeners only), `unknown`"),
     ),
-    "candidates": _table(
+    "candidates": describe(
         "candidates", "One caption that was proposed for a clip; all are kept.",
         Column("candidate_id", _S, "`<clip_id>:<method>:<number>`"),
         Column("clip_id", _S, "the clip"),
@@ -145,7 +146,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("seed", _I, "seed of the draws; null: nothing was drawn", True),
         Column("evidence_ids", STRINGS, "the evidence that it was written from"),
     ),
-    "scores": _table(
+    "scores": describe(
         "scores", "One scorer's judgement of one candidate.",
         Column("candidate_id", _S, "the candidate"),
         Column("clip_id", _S, "the clip"),
@@ -157,7 +158,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("unsupported", STRINGS, "the claims without support, in the caption's own words"),
         Column("evidence_ids", STRINGS, "the evidence that supports a claim"),
     ),
-    "captions": _table(
+    "captions": describe(
         "captions", "The best candidate of each clip, and whether it is good enough.",
         Column("clip_id", _S, "the clip"),
         *_ORIGIN,
@@ -169,7 +170,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("reasons", STRINGS, "why it was decided so"),
         Column("licence", _S, "the clip's licence; null: unknown", True),
     ),
-    "plan": _table(
+    "plan": describe(
         "plan", "One mixture to render: which clips, where, at what ratio, and in which words.",
         Column("mixture_id", _S, "`mix-<16 hexadecimal digits>`, a function of seed, target and number"),
         Column("split", _S, "split of all its sources"),
@@ -185,7 +186,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("instruction_remove", _S, "asks for the interferers to be removed; its answer is the target too"),
         Column("seed", _I, "seed of every draw of this row"),
     ),
-    "mixtures": _table(
+    "mixtures": describe(
         "mixtures", "One rendered mixture. In the stored integers: mixture = target + residual, sample by sample.",
         Column("mixture_id", _S, "the row of `plan`"),
         Column("split", _S, "split of all its sources"),
@@ -207,7 +208,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("seed", _I, "seed of every draw of this row"),
         *_PLACE,
     ),
-    "samples": _table(
+    "samples": describe(
         "samples", "One sample of a shard of captions; the samples of mixtures are the rows of `mixtures`.",
         Column("sample_id", _S, "key of the sample in its shard"),
         Column("kind", _S, "`caption`; the view `samples` adds `mixture`"),
@@ -215,7 +216,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("split", _S, "split of the clip"),
         *_PLACE,
     ),
-    "rejects": _table(
+    "rejects": describe(
         "rejects", "One row that a stage could not serve.",
         Column("stage", _S, "the stage"),
         Column("clip_id", _S, "the row's key in that stage: `record_id`, `clip_id`, `candidate_id` or `mixture_id`"),
@@ -224,13 +225,13 @@ TABLES: dict[str, pa.Schema] = {
         Column("attempt", _I, "attempts that were made"),
         Column("source", _S, "audio file relative to `data.root`; null: none is to blame", True),
     ),
-    "drops": _table(
+    "drops": describe(
         "drops", "One row that a stage leaves out on purpose, as the recipe says.",
         Column("stage", _S, "the stage"),
         Column("clip_id", _S, "the row's key in that stage"),
         Column("reason", _S, "the declared reason"),
     ),
-    "markers": _table(
+    "markers": describe(
         "markers", "One committed partition of one stage; kept as JSON beside its data, shown as a view.",
         Column("stage", _S, "the stage"),
         Column("fingerprint", _S, "the stage's fingerprint"),

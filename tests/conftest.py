@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from pipelines.core.graph import build_graph
 from pipelines.core.stage import Context, Stage
 from pipelines.core.work import Work

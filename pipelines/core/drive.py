@@ -11,6 +11,7 @@ from typing import Protocol
 from pipelines.core.commit import Marker
 from pipelines.core.graph import Node
 from pipelines.core.progress import Progress
+from pipelines.core.stop import check_stop
 from pipelines.core.work import Work
 from pipelines.core.worker import Task
 from schemas.errors import RunStopped
@@ -36,7 +37,7 @@ class Executor(Protocol):
         """Start a task."""
 
     def wait(self) -> Sequence[tuple[Task, Marker | WorkerLost]]:
-        """Wait until at least one task has ended, and return those that have; raises what a stage's own fault raises."""
+        """Wait for a task to end, a second at most, and return those that have; raises what a stage's own fault raises."""
 
     def release(self, node: Node) -> None:
         """Give back what a finished stage held."""
@@ -57,12 +58,14 @@ def drive(work: Work, executor: Executor, progress: Progress) -> None:
 
     Raises:
         RunStopped: a partition keeps losing workers and no row can be blamed.
+        KeyboardInterrupt: a stop was asked for.
     """
     losses: dict[tuple[str, int], _Losses] = {}
     again: list[Task] = []
     running = 0
     progress.start(work)
     while True:
+        check_stop()
         for task in [task for task in again if executor.room(task.node)]:
             again.remove(task)
             executor.submit(task)

@@ -12,10 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
+from threadpoolctl import threadpool_limits
 
 from pipelines.core.commit import ALL, Commit, Marker, table_name
 from pipelines.core.graph import Node
 from pipelines.core.stage import Batch, Context, Refusal, Result, Stage, conserve, empty
+from pipelines.core.stop import check_stop
 from pipelines.core.workspace import Workspace, is_host_fault
 from schemas import __version__
 from schemas.errors import Reject, RunStopped
@@ -80,11 +82,13 @@ def run_task(task: Task, context: Context) -> Marker:
                          "run the same command again and it is planned anew")
     try:
         whole = load_batch(task, context)
-        with Commit(stage, context, task.node.folder, task.partition) as commit:
+        # One thread of linear algebra: a sum in another order is another sum, and the number of threads is the machine's.
+        with threadpool_limits(1), Commit(stage, context, task.node.folder, task.partition) as commit:
             if stage.waits or not stage.reads:
                 _serve_whole(stage, whole, context, commit)
             else:
                 for batch in whole.slices(1 if task.careful else stage.batch_rows):
+                    check_stop()
                     commit.add(batch.rows.num_rows, _serve(stage, batch, context, task))
         inputs = dict(task.inputs) | ({"source": task.source} if task.source else {})
         marker = commit.finish(task.node.fingerprint, inputs, time.perf_counter() - began, versions())

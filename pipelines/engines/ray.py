@@ -115,6 +115,7 @@ class RayEngine:
     def __init__(self, context: Context, nodes: Sequence[Node], cpus: float, gpus: float) -> None:
         self.context = context
         self.sizes = size_stages([node.stage for node in nodes], cpus, gpus)
+        self._own = os.environ.get("RAY_ADDRESS", "local") == "local"
         self._most_tasks = max(1, int(cpus)) * QUEUED_PER_WORKER
         self._running: dict[Any, Task] = {}
         self._actor_of: dict[Any, Any] = {}
@@ -144,8 +145,8 @@ class RayEngine:
         self._running[reference] = task
 
     def wait(self) -> Sequence[tuple[Task, Marker | WorkerLost]]:
-        """Wait for at least one task to end."""
-        ended, _ = ray.wait(list(self._running), num_returns=1)
+        """Wait for a task to end, a second at most."""
+        ended, _ = ray.wait(list(self._running), num_returns=1, timeout=1.0)
         return [self._collect(reference) for reference in ended]
 
     def release(self, node: Node) -> None:
@@ -181,6 +182,8 @@ class RayEngine:
         except lost.RayTaskError as error:
             raise error.cause or error from None
         except _LOST as error:
+            if self._own and isinstance(error, (lost.LocalRayletDiedError, lost.NodeDiedError)):
+                raise RunStopped("the Ray node of this run ended (killed, or out of memory); the same command goes on from here") from None
             pool = self._pools.get(task.node.stage.name, [])
             if actor is not None and actor in pool:
                 pool.remove(actor)

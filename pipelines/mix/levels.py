@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +33,13 @@ class CannotMix(ValueError):
     """The ratio cannot be had: a source is silent where it is used, or vanishes in rounding."""
 
 
-def energy(samples: NDArray[np.int64] | NDArray[np.float64]) -> float:
-    """Return the sum of squares; exact for 16-bit input of any practical length."""
+def energy(samples: NDArray[np.int16] | NDArray[np.float32]) -> float:
+    """Return the sum of squares; exact for whole numbers of 16 bits at any practical length, so that order does not matter."""
     wide = samples.astype(np.float64)
     return float(wide @ wide)
 
 
-def snr_db(target: NDArray[np.int64], interference: NDArray[np.int64]) -> float:
+def snr_db(target: NDArray[np.int16], interference: NDArray[np.int16]) -> float:
     """Return 10 log10 of target energy over interference energy, in dB, over the whole mixture."""
     return 10.0 * float(np.log10(energy(target) / energy(interference)))
 
@@ -58,29 +60,47 @@ def mix(target: NDArray[np.int16], interferers: list[NDArray[np.int16]], asked_s
     Raises:
         CannotMix: the target or the interference is silent, or one of them is all zeros after rounding.
     """
-    wide = np.sum([x.astype(np.int64) for x in interferers], axis=0)
-    if not target.any():
+    wide = sum((x.astype(np.float32) for x in interferers[1:]), interferers[0].astype(np.float32))
+    wanted, unwanted = energy(target), energy(wide)
+    if not wanted:
         raise CannotMix("the target is silent where it is used")
-    if not wide.any():
+    if not unwanted:
         raise CannotMix("the interference is silent where it is used")
-    ratio = energy(target.astype(np.int64)) / energy(wide)
-    gain = float(np.sqrt(ratio / 10.0 ** (asked_snr_db / 10.0)))
-    loudest = float(np.abs(target + gain * wide).max())
-    # One unit of headroom per stem: rounding may lift each of them by half a unit.
-    ceiling = peak * FULL_SCALE - 1 - len(interferers)
-    scale = min(1.0, ceiling / loudest)
+    gain = float(np.sqrt(wanted / unwanted / 10.0 ** (asked_snr_db / 10.0)))
+    wide *= np.float32(gain)
+    # One unit of headroom per stem: rounding may lift each of them by half a unit. Sources that cancel each other may be louder
+    # than their sum, and must fit 16 bits as well, each of them and the interference as a whole.
+    room = FULL_SCALE - 1 - len(interferers)
+    parts = [loudest(target), loudest(wide), *(gain * loudest(x) for x in interferers if len(interferers) > 1)]
+    wide += target
+    scale = min(1.0, (peak * FULL_SCALE - 1 - len(interferers)) / max(1.0, loudest(wide)), *(room / max(1.0, part) for part in parts))
     stem = scaled(target, scale)
-    rest = np.sum([scaled(x, scale * gain) for x in interferers], axis=0)
+    rest = added(scaled(x, scale * gain) for x in interferers)
     if not stem.any() or not rest.any():
         raise CannotMix("a source is so quiet at this ratio that it vanishes in 16 bits")
     mixture = stem + rest
-    return Mixed(mixture.astype(np.int16), stem.astype(np.int16), scale, scale * gain, snr_db(stem, rest),
-                 float(np.abs(mixture).max()) / FULL_SCALE)
+    return Mixed(mixture, stem, scale, scale * gain, snr_db(stem, rest), loudest(mixture) / FULL_SCALE)
 
 
-def scaled(samples: NDArray[np.int16], gain: float) -> NDArray[np.int64]:
-    """Return ``samples`` times ``gain``, rounded to the nearest integer (ties to even)."""
-    return np.rint(samples.astype(np.float64) * gain).astype(np.int64)
+def loudest(samples: NDArray[np.int16] | NDArray[np.float32]) -> float:
+    """Return the largest magnitude."""
+    return max(float(samples.max()), -float(samples.min()))
+
+
+def scaled(samples: NDArray[np.int16], gain: float) -> NDArray[np.int16]:
+    """Return ``samples`` times ``gain``, rounded to the nearest integer (ties to even); the product must fit 16 bits.
+
+    The product is taken in float32, whose 24 bits hold any 16-bit sample times any gain to within rounding.
+    """
+    if gain == 1.0:
+        return samples
+    product = samples * np.float32(gain)
+    return np.rint(product, out=product).astype(np.int16)
+
+
+def added(stems: Iterable[NDArray[np.int16]]) -> NDArray[np.int16]:
+    """Return the sum of stems, which the gains of :func:`mix` keep within 16 bits; a partial sum that wraps comes back."""
+    return reduce(np.add, stems)
 
 
 def place(samples: NDArray[np.int16], start: int, at: int, length: int, total: int) -> NDArray[np.int16]:

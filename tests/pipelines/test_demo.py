@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import webdataset
+
 from pipelines.catalog import query
 from pipelines.catalog.explain import explain, tell
 from pipelines.core.workspace import Workspace

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from pipelines.cli import main
 from pipelines.core.commit import Marker, parquet_bytes
 from pipelines.core.workspace import Workspace

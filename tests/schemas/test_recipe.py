@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from schemas.errors import UserError
 from schemas.recipe import load_recipe
 

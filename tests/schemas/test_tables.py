@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from schemas import tables
 from schemas.ids import MAX_ID, partition_of, record_id, seed_for, slug
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
 from conftest import data_files
 from pipelines.core.commit import ALL, Marker, parse_marker
 from pipelines.core.drive import drive

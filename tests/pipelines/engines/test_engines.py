@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
 from conftest import data_files
 from pipelines.core.drive import drive
 from pipelines.core.progress import Progress

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pipelines.mix.levels import FULL_SCALE, CannotMix, mix, place, scaled
 
 
@@ -19,8 +20,8 @@ def noise(seed: int, n: int, level: float) -> np.ndarray:
 def test_the_stems_sum_to_the_mixture_exactly_and_never_pass_the_peak(seed, snr, level, other, count, peak):
     target, rest = noise(seed, 4000, level), [noise(seed + 1 + i, 4000, other) for i in range(count)]
     made = mix(target, rest, snr, peak)
-    stem = scaled(target, made.target_gain)
-    others = sum(scaled(x, made.interferer_gain) for x in rest)
+    stem = scaled(target, made.target_gain).astype(np.int64)
+    others = sum(scaled(x, made.interferer_gain).astype(np.int64) for x in rest)
     assert np.array_equal(made.mixture.astype(np.int64), stem + others)
     assert np.array_equal(made.target, stem)
     assert np.abs(made.mixture.astype(np.int64)).max() <= peak * FULL_SCALE
@@ -33,6 +34,13 @@ def test_the_stems_sum_to_the_mixture_exactly_and_never_pass_the_peak(seed, snr,
 def test_the_achieved_ratio_differs_from_the_asked_one_by_rounding_only(snr):
     made = mix(noise(1, 160_000, 3000), [noise(2, 160_000, 500)], snr, 0.9)
     assert made.achieved_snr_db == pytest.approx(snr, abs=1e-3)
+
+
+def test_stems_that_cancel_each_other_fit_sixteen_bits_all_the_same():
+    target = np.tile(np.array([30000, -30000], np.int16), 500)
+    made = mix(target, [-target], -6.0, 0.9)
+    assert np.array_equal(made.mixture - made.target, scaled(-target, made.interferer_gain))
+    assert made.achieved_snr_db == pytest.approx(-6.0, abs=1e-3)
 
 
 def test_a_quiet_mixture_keeps_the_targets_level():

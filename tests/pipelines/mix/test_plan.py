@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import kstest
+
 from pipelines.core.stage import Batch, Context, Result, conserve
 from pipelines.core.workspace import Workspace
 from pipelines.mix.conflict import present, specific
 from pipelines.mix.plan import PlanMixtures
 from pipelines.mix.words import phrase
-from scipy.stats import kstest
 from schemas import tables
 from schemas.ontology import default_ontology
 

@@ -1,0 +1,51 @@
+"""The datasets that Earloom can read: one file each, and one line here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipelines.core.stage import Refusal
+from pipelines.ingest.adapters import audioset, clotho, esc50, folder, fsd50k, wavcaps
+from pipelines.ingest.listing import Source
+from schemas.errors import UserError
+
+Row = dict[str, Any]
+"""A row of the table ``records``."""
+Drop = tuple[str, str]
+"""A key and the declared reason why it is left out."""
+
+
+class Adapter(Protocol):
+    """What an adapter's module offers."""
+
+    def rows(self, source: Source) -> Iterator[Row | Refusal | Drop]:
+        """Yield each row of the dataset's metadata: to be served, refused, or left out on purpose.
+
+        Raises:
+            UserError: a metadata file is missing or is another than expected.
+        """
+
+    def metadata_files(self, source: Source) -> list[Path]:
+        """Return the metadata files that :meth:`rows` reads; UserError if a needed one is missing."""
+
+
+ADAPTERS: dict[str, Adapter] = {
+    "audioset": audioset,
+    "clotho": clotho,
+    "esc50": esc50,
+    "folder": folder,
+    "fsd50k": fsd50k,
+    "wavcaps": wavcaps,
+}
+
+
+def adapter(name: str) -> Adapter:
+    """Return the adapter of this name; UserError says which there are and which may have been meant."""
+    if name in ADAPTERS:
+        return ADAPTERS[name]
+    near = difflib.get_close_matches(name.lower(), ADAPTERS, 1)
+    mend = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(ADAPTERS)}"
+    raise UserError(f"data.datasets: no adapter {name!r}; {mend}")

@@ -1,0 +1,117 @@
+"""The stage `ingest`: each record's audio, decoded and put into the clip store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pipelines.core.stage import Batch, Blob, Context, Refusal, Result, Stage
+from pipelines.ingest.decode import Decoded, decode, pieces, reach
+from pipelines.ingest.headers import read_header
+from pipelines.ingest.listing import sha256
+from pipelines.ingest.store import to_store
+from schemas.errors import Reject
+
+
+@dataclass(frozen=True)
+class Ingest(Stage):
+    """Decodes each record and stores its clips.
+
+    Attributes:
+        sample_rate: samples per second of the store.
+        clip_s: longest clip, in seconds.
+        windows: ``first``: the first ``clip_s`` of a recording; ``all``: all of it, in clips of ``clip_s``. A
+            last piece shorter than ``min_s`` and a piece of digital silence give no clip.
+        min_s: shortest clip, in seconds; a recording that gives none as long is rejected.
+    """
+
+    name: ClassVar[str] = "ingest"
+    reads: ClassVar[tuple[str, ...]] = ("records",)
+    writes: ClassVar[str] = "clips"
+    key: ClassVar[str] = "record_id"
+    out_key: ClassVar[str] = "record_id"
+    room: ClassVar[str] = "store"
+    batch_rows: ClassVar[int] = 16
+
+    sample_rate: int
+    clip_s: float
+    windows: Literal["first", "all"]
+    min_s: float
+
+    def process(self, batch: Batch, context: Context) -> Result:
+        """Serve each row by itself: one that cannot be decoded is refused, and costs the others nothing."""
+        result = Result()
+        for record in batch.rows.to_pylist():
+            try:
+                result.extend(self._serve(record, Path(context.data_root)))
+            except Reject as reject:
+                refusal = Refusal(record["record_id"], reject.error, reject.message, record["source_path"])
+                result.rejects.append(refusal)
+        return result
+
+    def _serve(self, record: dict[str, Any], root: Path) -> Result:
+        path, result = root / record["source_path"], Result()
+        recording_id = record["recording_id"]
+        kept = ("record_id", "dataset", "split", "source_path", "licence", "attribution")
+        for piece in self._decode(path, record["start_s"], record["end_s"]):
+            flac, gain_db, samples = to_store(piece, self.sample_rate)
+            recording_id = recording_id or f"sha256:{sha256(path)}"
+            clip_id = f"{record['record_id']}-{round(piece.start_s * 1000)}"
+            result.blobs.append(Blob("clips", clip_id, {"flac": flac}))
+            result.rows.append({column: record[column] for column in kept} | {
+                "clip_id": clip_id, "recording_id": recording_id,
+                "duration_s": samples / self.sample_rate, "sample_rate": self.sample_rate,
+                "source_start_s": piece.start_s, "source_rate": piece.rate, "source_channels": piece.channels,
+                "source_decoder": piece.decoder, "claimed_s": piece.claimed_s, "decoded_s": piece.decoded_s,
+                "note": piece.note, "gain_db": gain_db, "tar": "", "offset": 0, "size": 0,
+            })
+        if len(result.rows) == 1:
+            result.rows[0]["clip_id"] = record["record_id"]
+            result.blobs = [Blob("clips", record["record_id"], result.blobs[0].members)]
+        return result
+
+    def _decode(self, path: Path, start_s: float | None, end_s: float | None) -> Iterator[Decoded]:
+        if start_s is not None and end_s is not None:
+            start_s, end_s = excerpt(path, start_s, end_s)
+        start = start_s or 0.0
+        if self.windows == "all":
+            yield from pieces(path, self.clip_s, start, end_s, self.min_s)
+        else:
+            length = self.clip_s if end_s is None else min(self.clip_s, end_s - start)
+            yield decode(path, start, length, self.min_s)
+
+
+def excerpt(path: Path, start_s: float, end_s: float) -> tuple[float, float]:
+    """Return where in a file an excerpt of a recording lies, in seconds: the file may hold either of the two.
+
+    It holds the recording if it is more than 1 s longer than the excerpt and can be decoded up to half a
+    second before ``end_s``; else it was cut to the excerpt already.
+
+    Raises:
+        Reject: as :func:`pipelines.ingest.decode.decode` does.
+    """
+    length_s = end_s - start_s
+    claimed_s = _claimed(path)
+    cut = claimed_s is not None and claimed_s <= length_s + 1
+    if cut or reach(path, 0.0, length_s + 1.001) <= length_s + 1:
+        return 0.0, length_s
+    return (start_s, end_s) if _reached(path, start_s, end_s) >= end_s - 0.5 else (0.0, length_s)
+
+
+def _claimed(path: Path) -> float | None:
+    """Return what a WAV or FLAC header claims: one that claims no more than the excerpt is a cut file's."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return read_header(file, path.stat().st_size).claimed_s
+
+
+def _reached(path: Path, start_s: float, end_s: float) -> float:
+    try:
+        return reach(path, start_s, end_s)
+    except Reject as reject:
+        if reject.error == "too_short":
+            return 0.0
+        raise
