@@ -23,7 +23,18 @@ import soundfile
 from kill import family
 
 ROOT = Path(__file__).resolve().parents[1]
-CATEGORIES = ("dog", "rooster", "rain", "sea_waves", "crying_baby", "clapping", "door_wood_knock", "clock_tick", "helicopter", "siren")
+CATEGORIES = (
+    "dog",
+    "rooster",
+    "rain",
+    "sea_waves",
+    "crying_baby",
+    "clapping",
+    "door_wood_knock",
+    "clock_tick",
+    "helicopter",
+    "siren",
+)
 
 
 def write_corpus(folder: Path, count: int) -> None:
@@ -35,7 +46,9 @@ def write_corpus(folder: Path, count: int) -> None:
         rng = np.random.default_rng(number)
         tone = np.sin(2 * np.pi * (100 + number % 900) * np.arange(44100 * 5) / 44100)
         name = f"1-{number + 1}-A-{number % 10}.wav"
-        soundfile.write(folder / "audio" / name, (0.2 * tone + 0.05 * rng.standard_normal(44100 * 5)).astype(np.float32), 44100)
+        soundfile.write(
+            folder / "audio" / name, (0.2 * tone + 0.05 * rng.standard_normal(44100 * 5)).astype(np.float32), 44100
+        )
         lines.append(f"{name},{1 + number % 5},{number % 10},{CATEGORIES[number % 10]},False,{number + 1},A")
     (folder / "meta" / "esc50.csv").write_text("\n".join(lines) + "\n")
 
@@ -51,7 +64,11 @@ def measured(arguments: list[str]) -> tuple[float, float]:
             total = 0
             for pid in family(process.pid):
                 try:
-                    total += next(int(line.split()[1]) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+                    total += next(
+                        int(line.split()[1])
+                        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+                        if line.startswith("VmRSS")
+                    )
                 except (OSError, StopIteration):
                     continue
             peak[0] = max(peak[0], total / 1000)
@@ -77,11 +94,30 @@ def main() -> None:
     try:
         for count in (options.clips, 10 * options.clips):
             write_corpus(scratch / str(count), count)
-            for engine in (["--engine", "inline"], ["--engine", "ray", "--workers", "1"], ["--engine", "ray", "--workers", str(options.workers)]):
+            for engine in (
+                ["--engine", "inline"],
+                ["--engine", "ray", "--workers", "1"],
+                ["--engine", "ray", "--workers", str(options.workers)],
+            ):
                 out = scratch / "run"
-                seconds, peak = measured(["run", "configs/esc50.yaml", "--set", f"data.root={scratch / str(count)}", "--set",
-                                          f"partitions={max(8, count // 50)}", "--out", str(out), "--quiet", *engine])
-                print(f"| {' '.join(engine[1::2])} | {count:,} | {seconds:.1f} | {count / seconds:.1f} | {peak:,.0f} |", flush=True)
+                seconds, peak = measured(
+                    [
+                        "run",
+                        "configs/esc50.yaml",
+                        "--set",
+                        f"data.root={scratch / str(count)}",
+                        "--set",
+                        f"partitions={max(8, count // 50)}",
+                        "--out",
+                        str(out),
+                        "--quiet",
+                        *engine,
+                    ]
+                )
+                print(
+                    f"| {' '.join(engine[1::2])} | {count:,} | {seconds:.1f} | {count / seconds:.1f} | {peak:,.0f} |",
+                    flush=True,
+                )
                 shutil.rmtree(out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

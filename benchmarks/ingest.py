@@ -23,7 +23,12 @@ from pipelines.ingest.stage import Ingest
 from schemas import tables
 
 RATE, SECONDS, STORE = 44100, 10, 32000
-FORMATS = {"wav": ("WAV", "PCM_16"), "flac": ("FLAC", "PCM_16"), "mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS")}
+FORMATS = {
+    "wav": ("WAV", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "ogg": ("OGG", "VORBIS"),
+}
 
 
 def write_files(folder: Path, suffix: str, count: int) -> list[Path]:
@@ -49,9 +54,25 @@ def bare(paths: list[Path]) -> None:
 
 def staged(paths: list[Path], folder: Path) -> None:
     """The stage on the same files, in batches as a worker gives them."""
-    rows = [{"record_id": f"b-{path.stem}", "dataset": "b", "split": "train", "recording_id": f"fs:{path.stem}", "source_path": path.name,
-             "file_bytes": path.stat().st_size, "start_s": None, "end_s": None, "labels": [], "events": [], "keywords": [],
-             "captions": [], "licence": None, "attribution": None} for path in paths]
+    rows = [
+        {
+            "record_id": f"b-{path.stem}",
+            "dataset": "b",
+            "split": "train",
+            "recording_id": f"fs:{path.stem}",
+            "source_path": path.name,
+            "file_bytes": path.stat().st_size,
+            "start_s": None,
+            "end_s": None,
+            "labels": [],
+            "events": [],
+            "keywords": [],
+            "captions": [],
+            "licence": None,
+            "attribution": None,
+        }
+        for path in paths
+    ]
     context = Context(Workspace(str(folder)), str(folder), 0, 1)
     stage = Ingest(STORE, float(SECONDS), "first", 0.1)
     for batch in Batch(tables.from_rows("records", rows), {}).slices(stage.batch_rows):

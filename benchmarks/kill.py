@@ -32,7 +32,19 @@ def data_files(root: Path) -> dict[str, str]:
 
 def command(data: Path, out: Path, extra: list[str]) -> list[str]:
     """Return the command that is killed and run again."""
-    return [sys.executable, "-m", "pipelines", "run", "configs/demo.yaml", "--set", f"data.root={data}", "--out", str(out), "--quiet", *extra]
+    return [
+        sys.executable,
+        "-m",
+        "pipelines",
+        "run",
+        "configs/demo.yaml",
+        "--set",
+        f"data.root={data}",
+        "--out",
+        str(out),
+        "--quiet",
+        *extra,
+    ]
 
 
 def family(pid: int) -> dict[int, str]:
@@ -110,7 +122,9 @@ def main() -> int:
         time.sleep(1.0)
     subprocess.run(command(options.data, scratch / "killed", extra), check=True)
     same = data_files(scratch / "whole") == data_files(scratch / "killed")
-    verified = subprocess.run([sys.executable, "-m", "pipelines", "verify", str(scratch / "killed")], check=False).returncode
+    verified = subprocess.run(
+        [sys.executable, "-m", "pipelines", "verify", str(scratch / "killed")], check=False
+    ).returncode
     print(f"{options.kills} kills: data files {'identical' if same else 'DIFFER'}; verify exits {verified}")
     if same and verified == 0:
         shutil.rmtree(scratch)

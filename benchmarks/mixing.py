@@ -30,10 +30,29 @@ RATE, SECONDS = 32000, 10.0
 
 def clip(number: int, place: object) -> dict:
     """Return a row of ``clips``."""
-    return {"clip_id": f"b-{number:07d}", "record_id": f"b-{number:07d}", "dataset": "b", "split": "train", "recording_id": f"fs:{number}",
-            "duration_s": SECONDS, "sample_rate": RATE, "source_path": "x", "source_start_s": 0.0, "source_rate": RATE, "source_channels": 1,
-            "source_decoder": "soundfile", "claimed_s": None, "decoded_s": SECONDS, "note": None, "gain_db": 0.0, "licence": "CC0",
-            "attribution": None, "tar": place.tar, "offset": place.offset, "size": place.size}
+    return {
+        "clip_id": f"b-{number:07d}",
+        "record_id": f"b-{number:07d}",
+        "dataset": "b",
+        "split": "train",
+        "recording_id": f"fs:{number}",
+        "duration_s": SECONDS,
+        "sample_rate": RATE,
+        "source_path": "x",
+        "source_start_s": 0.0,
+        "source_rate": RATE,
+        "source_channels": 1,
+        "source_decoder": "soundfile",
+        "claimed_s": None,
+        "decoded_s": SECONDS,
+        "note": None,
+        "gain_db": 0.0,
+        "licence": "CC0",
+        "attribution": None,
+        "tar": place.tar,
+        "offset": place.offset,
+        "size": place.size,
+    }
 
 
 def catalogue(clips: list[dict], per_clip: int) -> tuple[PlanMixtures, Batch]:
@@ -43,10 +62,30 @@ def catalogue(clips: list[dict], per_clip: int) -> tuple[PlanMixtures, Batch]:
     classes, captions = [], []
     for row in clips:
         for pick in rng.choice(len(leaves), 3, replace=False):
-            classes.append({"clip_id": row["clip_id"], "class_id": leaves[pick].class_id, "class_name": leaves[pick].name,
-                            "origin": "label:mid", "confidence": 1.0, "state": "labelled"})
-        captions.append({"clip_id": row["clip_id"], "dataset": "b", "split": "train", "caption": "A sound.", "candidate_id": "c",
-                         "method": "grammar", "decision": "accepted", "score": 1.0, "reasons": [], "licence": "CC0"})
+            classes.append(
+                {
+                    "clip_id": row["clip_id"],
+                    "class_id": leaves[pick].class_id,
+                    "class_name": leaves[pick].name,
+                    "origin": "label:mid",
+                    "confidence": 1.0,
+                    "state": "labelled",
+                }
+            )
+        captions.append(
+            {
+                "clip_id": row["clip_id"],
+                "dataset": "b",
+                "split": "train",
+                "caption": "A sound.",
+                "candidate_id": "c",
+                "method": "grammar",
+                "decision": "accepted",
+                "score": 1.0,
+                "reasons": [],
+                "licence": "CC0",
+            }
+        )
     sides = {"classes": tables.from_rows("classes", classes), "captions": tables.from_rows("captions", captions)}
     stage = PlanMixtures(per_clip, SECONDS, RATE, (-15.0, 15.0), False)
     return stage, Batch(tables.from_rows("clips", clips), sides)
@@ -79,7 +118,10 @@ def rendering(count: int) -> None:
                 assert not render.process(piece, context).rejects
 
         floor, ours = min(timed(bare) for _ in range(3)), min(timed(staged) for _ in range(3))
-        print(f"| rendering, mixtures/s of {SECONDS:g} s at {RATE} Hz | {count / floor:.1f} | {count / ours:.1f} | {floor / ours:.0%} |", flush=True)
+        print(
+            f"| rendering, mixtures/s of {SECONDS:g} s at {RATE} Hz | {count / floor:.1f} | {count / ours:.1f} | {floor / ours:.0%} |",
+            flush=True,
+        )
 
 
 def timed(function) -> float:

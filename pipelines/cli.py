@@ -32,7 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
     def recipe_arguments(command: argparse.ArgumentParser) -> None:
         command.add_argument("recipe", help="recipe file, e.g. configs/demo.yaml")
         command.add_argument("--out", required=True, metavar="RUN", help="run folder, or an fsspec URL")
-        command.add_argument("--set", action="append", default=[], metavar="a.b=c", help="override a recipe value; may be repeated")
+        command.add_argument(
+            "--set", action="append", default=[], metavar="a.b=c", help="override a recipe value; may be repeated"
+        )
 
     def run_argument(command: argparse.ArgumentParser) -> None:
         command.add_argument("run", metavar="RUN", help="run folder")
@@ -41,13 +43,17 @@ def build_parser() -> argparse.ArgumentParser:
     recipe_arguments(run)
     run.add_argument("--engine", choices=("ray", "inline"), default="ray")
     run.add_argument("--workers", type=_positive, metavar="N", help="CPUs to use; all of them if not given")
-    run.add_argument("--ray-address", metavar="ADDRESS", help="a running Ray cluster; else RAY_ADDRESS, else one of our own")
+    run.add_argument(
+        "--ray-address", metavar="ADDRESS", help="a running Ray cluster; else RAY_ADDRESS, else one of our own"
+    )
     run.add_argument("--quiet", action="store_true", help="no progress, no summary")
     recipe_arguments(commands.add_parser("plan", help="say what a run would do and why, and do nothing"))
     status = commands.add_parser("status", help="say what a run holds")
     run_argument(status)
     status.add_argument("--json", action="store_true")
-    run_argument(commands.add_parser("verify", help="prove from the files alone that a run is whole and keeps every law"))
+    run_argument(
+        commands.add_parser("verify", help="prove from the files alone that a run is whole and keeps every law")
+    )
     query = commands.add_parser("query", help="ask a run in SQL")
     run_argument(query)
     query.add_argument("sql", metavar="SQL")
@@ -57,12 +63,19 @@ def build_parser() -> argparse.ArgumentParser:
     explain.add_argument("id", metavar="ID")
     explain.add_argument("--json", action="store_true")
     run_argument(commands.add_parser("report", help="write a page with plots and players"))
-    catalog = commands.add_parser("catalog", help="build a catalogue over runs with Apache Beam: recordings, duplicates, overlap")
+    catalog = commands.add_parser(
+        "catalog", help="build a catalogue over runs with Apache Beam: recordings, duplicates, overlap"
+    )
     catalog.add_argument("runs", nargs="+", metavar="RUN")
     catalog.add_argument("--out", required=True, metavar="FOLDER")
     catalog.add_argument("--runner", default="FnApiRunner", help="name of any Beam runner")
-    catalog.add_argument("--runner-option", action="append", default=[], metavar="OPTION",
-                         help="an option of that runner, as --runner-option=--parallelism=8; may be repeated")
+    catalog.add_argument(
+        "--runner-option",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="an option of that runner, as --runner-option=--parallelism=8; may be repeated",
+    )
     sample = commands.add_parser("sample", help="write the sample corpora: synthesised sounds in official layouts")
     sample.add_argument("folder", metavar="DIR")
     commands.add_parser("models", help="list the listeners that a recipe may name")
@@ -110,16 +123,21 @@ def _run(options: argparse.Namespace) -> int:
         print(summary(job.workspace, work))
     unexpected = sum(marker.unexpected for node in work.nodes for marker in work.markers(node))
     if unexpected:
-        print(f"earloom: finished, but {unexpected} rows failed in ways that no rule foresaw; they are the rows of `rejects` "
-              "whose error begins with unexpected_", file=sys.stderr)
+        print(
+            f"earloom: finished, but {unexpected} rows failed in ways that no rule foresaw; they are the rows of `rejects` "
+            "whose error begins with unexpected_",
+            file=sys.stderr,
+        )
         return 1
     return 0
 
 
 def _refuse_lost_output(out: str) -> None:
     if "://" not in out and not os.path.isabs(out):
-        raise UserError(f"--out {out}: a submitted job runs in a copy of the working folder that is removed with it; "
-                        "give an absolute path on a shared disk, or a URL")
+        raise UserError(
+            f"--out {out}: a submitted job runs in a copy of the working folder that is removed with it; "
+            "give an absolute path on a shared disk, or a URL"
+        )
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -153,8 +171,11 @@ def _verify(options: argparse.Namespace) -> int:
         return 0
     for problem in verdict.problems[:20]:
         print(problem)
-    print(f"earloom: {len(verdict.problems)} problems in {options.run}" + (", the first 20 shown" if len(verdict.problems) > 20 else ""),
-          file=sys.stderr)
+    print(
+        f"earloom: {len(verdict.problems)} problems in {options.run}"
+        + (", the first 20 shown" if len(verdict.problems) > 20 else ""),
+        file=sys.stderr,
+    )
     return 1
 
 
@@ -186,8 +207,10 @@ def _catalog(options: argparse.Namespace) -> int:
 
     counts = build_catalog(options.runs, options.out, options.runner, options.runner_option)
     print(catalog_tables(options.out))
-    print(f"\n{counts['recordings']:,} recordings, {counts['leaks']:,} of them in more than one split; "
-          f"{counts['duplicates']:,} captions stand more than once; tables in {options.out}")
+    print(
+        f"\n{counts['recordings']:,} recordings, {counts['leaks']:,} of them in more than one split; "
+        f"{counts['duplicates']:,} captions stand more than once; tables in {options.out}"
+    )
     return 0
 
 
@@ -204,7 +227,13 @@ def _models(options: argparse.Namespace) -> int:
     from taggers.base import available, create
 
     listeners = [create(name) for name in available()]
-    print(render(["listener", "revision", "rate", "gpus"], [(x.name, x.revision, x.sample_rate, x.gpus) for x in listeners], "table"))
+    print(
+        render(
+            ["listener", "revision", "rate", "gpus"],
+            [(x.name, x.revision, x.sample_rate, x.gpus) for x in listeners],
+            "table",
+        )
+    )
     return 0
 
 
@@ -217,8 +246,16 @@ def _workspace(root: str):  # type: ignore[no-untyped-def]
 
 
 _COMMANDS = {
-    "run": _run, "plan": _plan, "status": _status, "verify": _verify, "query": _query, "explain": _explain, "report": _report,
-    "catalog": _catalog, "sample": _sample, "models": _models,
+    "run": _run,
+    "plan": _plan,
+    "status": _status,
+    "verify": _verify,
+    "query": _query,
+    "explain": _explain,
+    "report": _report,
+    "catalog": _catalog,
+    "sample": _sample,
+    "models": _models,
 }
 
 

@@ -44,7 +44,9 @@ def prepare(recipe: Recipe, out: str, make: bool = True) -> Job:
         raise UserError("data.root: missing; say where the recordings are, e.g. --set data.root=DIR")
     root = os.path.abspath(os.path.expanduser(recipe.data.root))
     if not os.path.isdir(root):
-        raise UserError(f"data.root: {recipe.data.root} is no folder; name the one that holds the recordings, --set data.root=DIR")
+        raise UserError(
+            f"data.root: {recipe.data.root} is no folder; name the one that holds the recordings, --set data.root=DIR"
+        )
     nodes = build_graph(stages_of(recipe), recipe.seed)
     workspace = open_workspace(out, make)
     _refuse_foreign(workspace, recipe)
@@ -67,8 +69,10 @@ def _refuse_foreign(workspace: Workspace, recipe: Recipe) -> None:
         raise UserError(f"--out {workspace.root}: its run.json is damaged; restore it or name a new folder") from None
     for key, value in _frozen(recipe).items():
         if frozen.get(key) != value:
-            raise UserError(f"{key}: this run was begun with {frozen.get(key)!r}, the recipe says {value!r}; "
-                            "it is frozen, so keep it or name a new --out folder")
+            raise UserError(
+                f"{key}: this run was begun with {frozen.get(key)!r}, the recipe says {value!r}; "
+                "it is frozen, so keep it or name a new --out folder"
+            )
 
 
 def run(job: Job, engine: str, workers: int | None, ray_address: str | None, progress: Progress) -> Work:
@@ -88,7 +92,9 @@ def run(job: Job, engine: str, workers: int | None, ray_address: str | None, pro
             _drive(work, job, engine, workers, ray_address, progress)
         _seal(job, work)
     except ConservationError as error:
-        raise RunStopped(f"law of conservation broken: {error}; this is a fault in Earloom, nothing was committed") from error
+        raise RunStopped(
+            f"law of conservation broken: {error}; this is a fault in Earloom, nothing was committed"
+        ) from error
     except KeyboardInterrupt:
         raise RunStopped("stopped by you; the same command goes on from here") from None
     except OSError as error:
@@ -103,11 +109,13 @@ def run(job: Job, engine: str, workers: int | None, ray_address: str | None, pro
 def _drive(work: Work, job: Job, engine: str, workers: int | None, ray_address: str | None, progress: Progress) -> None:
     if engine == "inline":
         from pipelines.engines.inline import InlineEngine
+
         drive(work, InlineEngine(job.context), progress)
         return
     if ray_address:
         os.environ["RAY_ADDRESS"] = ray_address
     from pipelines.engines.ray import RayEngine, cluster
+
     with cluster(ray_address, workers) as (cpus, gpus):
         catch_signals()  # after Ray has set a handler of its own
         progress.workers = max(1, int(cpus))

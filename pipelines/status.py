@@ -30,25 +30,45 @@ def status(workspace: Workspace) -> dict[str, Any]:
         raise UserError(f"{workspace.root}: holds no run; name the folder that was given as --out") from None
     seal = read_seal(workspace)
     # What is sealed is what was made, also where prompts or tables have changed since.
-    folders = {node.stage.name: node.folder for node in build_graph(stages_of(recipe), recipe.seed)} | (seal["stages"] if seal else {})
+    folders = {node.stage.name: node.folder for node in build_graph(stages_of(recipe), recipe.seed)} | (
+        seal["stages"] if seal else {}
+    )
     stages = []
     for name, folder in folders.items():
         markers = survey(folder, workspace).markers
         found = markers.values()
-        stages.append({
-            "stage": name, "folder": folder, "committed": len(markers), "partitions": 1 if ALL in markers else recipe.partitions,
-            "rows_in": sum(m.rows_in for m in found), "rows_out": sum(m.rows_out for m in found),
-            "rejects": sum(m.rejects for m in found), "drops": sum(m.drops for m in found),
-            "unexpected": sum(m.unexpected for m in found), "seconds": round(sum(m.seconds for m in found), 3),
-        })
+        stages.append(
+            {
+                "stage": name,
+                "folder": folder,
+                "committed": len(markers),
+                "partitions": 1 if ALL in markers else recipe.partitions,
+                "rows_in": sum(m.rows_in for m in found),
+                "rows_out": sum(m.rows_out for m in found),
+                "rejects": sum(m.rejects for m in found),
+                "drops": sum(m.drops for m in found),
+                "unexpected": sum(m.unexpected for m in found),
+                "seconds": round(sum(m.seconds for m in found), 3),
+            }
+        )
     return {"name": recipe.name, "root": workspace.root, "finished": seal is not None, "stages": stages}
 
 
 def status_table(state: dict[str, Any]) -> str:
     """Return the status as a table with one line of words below."""
     names = ["stage", "committed", "rows in", "rows out", "rejects", "drops", "seconds"]
-    found = [(s["stage"], f"{s['committed']}/{s['partitions']}", s["rows_in"], s["rows_out"], s["rejects"], s["drops"], s["seconds"])
-             for s in state["stages"]]
+    found = [
+        (
+            s["stage"],
+            f"{s['committed']}/{s['partitions']}",
+            s["rows_in"],
+            s["rows_out"],
+            s["rejects"],
+            s["drops"],
+            s["seconds"],
+        )
+        for s in state["stages"]
+    ]
     words = "finished and sealed" if state["finished"] else "not finished; the same `earloom run` goes on from here"
     return f"{query.render(names, found, 'table')}\n\n{state['name']} in {state['root']}: {words}"
 
@@ -77,29 +97,51 @@ def summary(workspace: Workspace, work: Work) -> str:
     """Return what a finished run made: counts, a few captions with their evidence, and how to ask more."""
     state = status(workspace)
     lines = [status_table(state), ""]
-    rejects = query.dicts(workspace, "SELECT stage, error, count(*) AS n FROM rejects GROUP BY ALL ORDER BY n DESC, stage, error LIMIT 12")
+    rejects = query.dicts(
+        workspace, "SELECT stage, error, count(*) AS n FROM rejects GROUP BY ALL ORDER BY n DESC, stage, error LIMIT 12"
+    )
     if rejects:
-        lines += ["Rejected, each a row of `rejects`: " + ", ".join(f"{r['n']} {r['error']} ({r['stage']})" for r in rejects), ""]
-    shown = query.dicts(workspace, """
+        lines += [
+            "Rejected, each a row of `rejects`: " + ", ".join(f"{r['n']} {r['error']} ({r['stage']})" for r in rejects),
+            "",
+        ]
+    shown = query.dicts(
+        workspace,
+        """
         SELECT clip_id, caption, method, round(score, 2) AS score FROM captions WHERE decision = 'accepted' AND method <> 'published'
-        QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY length(caption) DESC, clip_id) = 1 ORDER BY clip_id LIMIT 4""")
+        QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY length(caption) DESC, clip_id) = 1 ORDER BY clip_id LIMIT 4""",
+    )
     for row in shown:
-        evidence = query.dicts(workspace, """
+        evidence = query.dicts(
+            workspace,
+            """
             SELECT kind, name, onset_s, offset_s, value, unit, listener FROM evidence
             WHERE clip_id = ? AND kind IN ('tag', 'event', 'keyword') AND NOT ends_with(name, '_span') ORDER BY evidence_id LIMIT 5""",
-                               [row["clip_id"]])
-        lines += [f"  {row['caption']}", f"      {row['clip_id']}, {row['method']}, agreement {row['score']}; heard: " +
-                  "; ".join(_evidence(item) for item in evidence)]
-    shards = query.dicts(workspace, "SELECT kind, regexp_replace(tar, '/[^/]*$', '') AS folder, count(DISTINCT tar) AS shards, "
-                                    "count(*) AS samples FROM samples GROUP BY ALL ORDER BY ALL")
+            [row["clip_id"]],
+        )
+        lines += [
+            f"  {row['caption']}",
+            f"      {row['clip_id']}, {row['method']}, agreement {row['score']}; heard: "
+            + "; ".join(_evidence(item) for item in evidence),
+        ]
+    shards = query.dicts(
+        workspace,
+        "SELECT kind, regexp_replace(tar, '/[^/]*$', '') AS folder, count(DISTINCT tar) AS shards, "
+        "count(*) AS samples FROM samples GROUP BY ALL ORDER BY ALL",
+    )
     lines += ["", "Shards:"]
-    lines += [f"  {s['samples']} {s['kind']} samples in {s['shards']} tars: {workspace.path(s['folder'])}/" for s in shards] or ["  none"]
+    lines += [
+        f"  {s['samples']} {s['kind']} samples in {s['shards']} tars: {workspace.path(s['folder'])}/" for s in shards
+    ] or ["  none"]
     root = workspace.root
-    lines += ["", "Ask more:",
-              f"  earloom query {root} \"SELECT class_name, count(*) AS clips FROM classes GROUP BY ALL ORDER BY clips DESC LIMIT 10\"",
-              f"  earloom query {root} \"SELECT stage, clip_id, error, message FROM rejects\"",
-              *(f"  earloom explain {root} {row['clip_id']}" for row in shown[:1]),
-              f"  earloom verify {root}"]
+    lines += [
+        "",
+        "Ask more:",
+        f'  earloom query {root} "SELECT class_name, count(*) AS clips FROM classes GROUP BY ALL ORDER BY clips DESC LIMIT 10"',
+        f'  earloom query {root} "SELECT stage, clip_id, error, message FROM rejects"',
+        *(f"  earloom explain {root} {row['clip_id']}" for row in shown[:1]),
+        f"  earloom verify {root}",
+    ]
     return "\n".join(lines)
 
 

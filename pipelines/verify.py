@@ -54,7 +54,9 @@ def verify(workspace: Workspace) -> Verdict:
     if not workspace.exists("run.json") and not workspace.exists(NAME):
         raise UserError(f"{workspace.root}: holds no run; name the folder that was given as --out")
     if not workspace.exists(NAME):
-        verdict.problems.append(f"{NAME}: is missing; the run did not finish, or the file was removed (run the same command again)")
+        verdict.problems.append(
+            f"{NAME}: is missing; the run did not finish, or the file was removed (run the same command again)"
+        )
         return verdict
     try:
         seal = parse_seal(workspace.read(NAME))
@@ -92,7 +94,9 @@ class _Check:
                 inputs = tuple(sealed[source.stage.name] for source in node.inputs if source.stage.name in sealed)
                 sealed[name] = Node(node.stage, inputs, identity)
                 if sealed[name].fingerprint != node.fingerprint:
-                    self.verdict.notes.append(f"stage {name}: was made with other prompts, tables, models or code than are here now")
+                    self.verdict.notes.append(
+                        f"stage {name}: was made with other prompts, tables, models or code than are here now"
+                    )
         return sealed
 
     @cached_property
@@ -162,7 +166,9 @@ class _Check:
             if node.identity["inputs"] != [source.fingerprint for source in node.inputs]:
                 self.wrong(f"stage {name}: names other inputs than those that are sealed")
         if self.seal["stages"].keys() != self.nodes.keys():
-            self.wrong(f"stages {', '.join(sorted(self.seal['stages'].keys() ^ self.nodes.keys()))}: are in the seal or in the recipe, not in both")
+            self.wrong(
+                f"stages {', '.join(sorted(self.seal['stages'].keys() ^ self.nodes.keys()))}: are in the seal or in the recipe, not in both"
+            )
         for node in self.nodes.values():
             wanted = {ALL} if spans_all(node) else set(range(self.partitions))
             have = {p for stage, p in self.markers if stage == node.stage.name}
@@ -189,7 +195,9 @@ class _Check:
             out = [self._parquet(f"{node.folder}/p{p:05d}.parquet") for p in wanted]
             for table in out:
                 if not table.schema.equals(tables.schema(stage.writes), check_metadata=False):
-                    self.wrong(f"stage {name}: its table has other columns than version {tables.VERSION} of {stage.writes}")
+                    self.wrong(
+                        f"stage {name}: its table has other columns than version {tables.VERSION} of {stage.writes}"
+                    )
                     return
             served = {key for table in out for key in table.column(stage.out_key).to_pylist()}
             refused = self._keys(files, "rejects")
@@ -203,12 +211,22 @@ class _Check:
                 self.wrong(f"{label}: a key has two outcomes")
             if set(asked) != set(outcomes):
                 self.wrong(f"{label}: {len(set(asked) ^ set(outcomes))} keys are lost or invented")
-            if (marker.rows_in, marker.rows_out, marker.rejects, marker.drops) != (len(asked), len(served), len(refused), len(dropped)):
+            if (marker.rows_in, marker.rows_out, marker.rejects, marker.drops) != (
+                len(asked),
+                len(served),
+                len(refused),
+                len(dropped),
+            ):
                 self.wrong(f"{label}: the marker's counts are not those of its files")
             self.verdict.looked_at["rows"] += len(asked)
 
     def _keys(self, files: dict[str, dict[str, Any]], kind: str) -> list[str]:
-        return [key for name in files if name.endswith(f".{kind}.parquet") for key in self._parquet(name).column("clip_id").to_pylist()]
+        return [
+            key
+            for name in files
+            if name.endswith(f".{kind}.parquet")
+            for key in self._parquet(name).column("clip_id").to_pylist()
+        ]
 
     def _asked(self, node: Node, partition: int) -> list[str]:
         stage, keys = node.stage, []
@@ -317,4 +335,3 @@ class _Check:
 def _bytes_of(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(info)
     return file.read() if file else b""
-

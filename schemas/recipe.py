@@ -29,7 +29,9 @@ class Dataset(Section):
     adapter: str
     name: Name | None = Field(None, description="name in identifiers; the adapter's own if not given")
     path: str = Field(".", description="folder, relative to data.root")
-    splits: dict[str, str] = Field({}, description="publisher's split -> our split; what is not named keeps the adapter's own")
+    splits: dict[str, str] = Field(
+        {}, description="publisher's split -> our split; what is not named keeps the adapter's own"
+    )
     optional: bool = Field(False, description="true: a folder that is not there is passed over, and said so")
 
 
@@ -53,7 +55,9 @@ class Audio(Section):
 
     sample_rate: int = Field(32000, ge=4000, le=192000, description="samples per second")
     clip_s: Seconds = Field(10.0, description="longest clip, in seconds")
-    windows: Literal["first", "all"] = Field("first", description="of a longer recording: its first clip_s seconds, or all of it in pieces")
+    windows: Literal["first", "all"] = Field(
+        "first", description="of a longer recording: its first clip_s seconds, or all of it in pieces"
+    )
     min_s: float = Field(0.1, gt=0, le=60, description="shortest clip, in seconds; shorter ones are rejected")
 
 
@@ -83,9 +87,13 @@ class Mix(Section):
 
     per_clip: int = Field(1, ge=0, le=1000, description="mixtures in which each clip is the target; 0: no mixtures")
     duration_s: Seconds = Field(10.0, description="seconds; longer clips are cropped, shorter ones padded")
-    snr_db: tuple[Decibels, Decibels] = Field((-15.0, 15.0), description="target to interference energy, in dB, drawn uniformly")
+    snr_db: tuple[Decibels, Decibels] = Field(
+        (-15.0, 15.0), description="target to interference energy, in dB, drawn uniformly"
+    )
     peak: float = Field(0.9, gt=0, le=1, description="a louder mixture is turned down to this, with all its sources")
-    inferred: bool = Field(False, description="true: clips whose classes come from words or listeners alone are mixed too")
+    inferred: bool = Field(
+        False, description="true: clips whose classes come from words or listeners alone are mixed too"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -184,13 +192,18 @@ def _override(raw: dict[str, Any], text: str) -> None:
     *parents, last = key.split(".")
     here: Any = raw
     for step in parents:
-        here = here[int(step)] if isinstance(here, list) and step.isdigit() and int(step) < len(here) else (
-            here.setdefault(step, {}) if isinstance(here, dict) else None)
+        here = (
+            here[int(step)]
+            if isinstance(here, list) and step.isdigit() and int(step) < len(here)
+            else (here.setdefault(step, {}) if isinstance(here, dict) else None)
+        )
         if not isinstance(here, (dict, list)):
             raise UserError(f"--set {text}: {step!r} holds a value, not a section; check the key {key!r}")
     if isinstance(here, list):
         if not last.isdigit() or int(last) >= len(here):
-            raise UserError(f"--set {text}: {'.'.join(parents)} is a list of {len(here)}; name an entry by its number from 0")
+            raise UserError(
+                f"--set {text}: {'.'.join(parents)} is a list of {len(here)}; name an entry by its number from 0"
+            )
         here[int(last)] = parsed
     else:
         here[last] = parsed
@@ -235,7 +248,11 @@ def _keys_at(path: list[str]) -> list[str]:
         if step.isdigit():
             continue
         annotation = model.model_fields[step].annotation
-        inner = [kind for kind in getattr(annotation, "__args__", ()) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        inner = [
+            kind
+            for kind in getattr(annotation, "__args__", ())
+            if isinstance(kind, type) and issubclass(kind, BaseModel)
+        ]
         model = inner[0] if inner else annotation
     return list(model.model_fields)
 

@@ -40,25 +40,29 @@ def describe(name: str, doc: str, *columns: Column) -> pa.Schema:
 _S, _F, _I = pa.string(), pa.float64(), pa.int64()
 
 LABEL = pa.struct([pa.field("name", _S, nullable=False), pa.field("class_id", _S)])
-EVENT = pa.struct([
-    pa.field("name", _S, nullable=False),
-    pa.field("onset_s", _F, nullable=False),
-    pa.field("offset_s", _F, nullable=False),
-])
-SOURCE = pa.struct([
-    pa.field("clip_id", _S, nullable=False),
-    pa.field("recording_id", _S, nullable=False),
-    pa.field("tar", _S, nullable=False),
-    pa.field("offset", _I, nullable=False),
-    pa.field("size", _I, nullable=False),
-    pa.field("start", _I, nullable=False),
-    pa.field("at", _I, nullable=False),
-    pa.field("length", _I, nullable=False),
-    pa.field("class_ids", STRINGS, nullable=False),
-    pa.field("class_names", STRINGS, nullable=False),
-    pa.field("text", _S, nullable=False),
-    pa.field("licence", _S),
-])
+EVENT = pa.struct(
+    [
+        pa.field("name", _S, nullable=False),
+        pa.field("onset_s", _F, nullable=False),
+        pa.field("offset_s", _F, nullable=False),
+    ]
+)
+SOURCE = pa.struct(
+    [
+        pa.field("clip_id", _S, nullable=False),
+        pa.field("recording_id", _S, nullable=False),
+        pa.field("tar", _S, nullable=False),
+        pa.field("offset", _I, nullable=False),
+        pa.field("size", _I, nullable=False),
+        pa.field("start", _I, nullable=False),
+        pa.field("at", _I, nullable=False),
+        pa.field("length", _I, nullable=False),
+        pa.field("class_ids", STRINGS, nullable=False),
+        pa.field("class_names", STRINGS, nullable=False),
+        pa.field("text", _S, nullable=False),
+        pa.field("licence", _S),
+    ]
+)
 
 _PLACE = (
     Column("tar", _S, "tar file, relative to the run folder"),
@@ -67,20 +71,29 @@ _PLACE = (
 )
 _ORIGIN = (
     Column("dataset", _S, "name of the dataset in the recipe"),
-    Column("split", _S, "`train`, `val`, `test`, or the publisher's own name where the recipe maps it to none of these"),
+    Column(
+        "split", _S, "`train`, `val`, `test`, or the publisher's own name where the recipe maps it to none of these"
+    ),
 )
 
 TABLES: dict[str, pa.Schema] = {
     "records": describe(
-        "records", "One row of a dataset's own metadata, with the file that it names, before anything is decoded.",
+        "records",
+        "One row of a dataset's own metadata, with the file that it names, before anything is decoded.",
         Column("record_id", _S, "`<dataset>-<source id>[-<start ms>]`, characters `[A-Za-z0-9_-]`"),
         *_ORIGIN,
         Column("recording_id", _S, "`yt:`, `fs:`, `bbc:`, `sb:` and the id; null: the dataset names none", True),
         Column("source_path", _S, "audio file, relative to `data.root`"),
-        Column("file_bytes", _I, "size of that file when the dataset was listed, in bytes; a changed file is a changed row"),
+        Column(
+            "file_bytes", _I, "size of that file when the dataset was listed, in bytes; a changed file is a changed row"
+        ),
         Column("start_s", _F, "start of the excerpt in the recording, in seconds; null: the recording's start", True),
         Column("end_s", _F, "end of the excerpt in the recording, in seconds; null: the recording's end", True),
-        Column("labels", pa.list_(LABEL), "labels as published; `class_id` is the MID where the publisher gives one; empty: none given"),
+        Column(
+            "labels",
+            pa.list_(LABEL),
+            "labels as published; `class_id` is the MID where the publisher gives one; empty: none given",
+        ),
         Column("events", pa.list_(EVENT), "labels with times in seconds from the excerpt's start; empty: none given"),
         Column("keywords", STRINGS, "uploader's keywords or tags; hints, not labels"),
         Column("captions", STRINGS, "captions as published"),
@@ -88,7 +101,8 @@ TABLES: dict[str, pa.Schema] = {
         Column("attribution", _S, "who made the recording; null: unknown", True),
     ),
     "clips": describe(
-        "clips", "One decoded clip in the clip store.",
+        "clips",
+        "One decoded clip in the clip store.",
         Column("clip_id", _S, "`record_id`, with `-<start ms>` where a recording was cut into several"),
         Column("record_id", _S, "the row of `records` that it came from"),
         *_ORIGIN,
@@ -109,7 +123,8 @@ TABLES: dict[str, pa.Schema] = {
         *_PLACE,
     ),
     "evidence": describe(
-        "evidence", "One thing that one listener heard, or that a publisher states.",
+        "evidence",
+        "One thing that one listener heard, or that a publisher states.",
         Column("evidence_id", _S, "`<clip_id>:<listener>:<number>`"),
         Column("clip_id", _S, "the clip"),
         Column("listener", _S, "who says so; `publisher` for labels and captions that came with the dataset"),
@@ -125,17 +140,29 @@ TABLES: dict[str, pa.Schema] = {
         Column("confidence", _F, "in [0, 1] as the listener states it, uncalibrated; null: not stated", True),
     ),
     "classes": describe(
-        "classes", "What a clip is known to contain, on the AudioSet ontology; one row says so where nothing is known.",
+        "classes",
+        "What a clip is known to contain, on the AudioSet ontology; one row says so where nothing is known.",
         Column("clip_id", _S, "the clip"),
         Column("class_id", _S, "ontology MID; null: the name maps to no class, or nothing is known", True),
-        Column("class_name", _S, "the class's name, or the name that could not be mapped; null: nothing is known", True),
-        Column("origin", _S, "how it is known: `label:`, `event:`, `keyword:` or `caption:` and the kind of match; a listener; `none`"),
+        Column(
+            "class_name", _S, "the class's name, or the name that could not be mapped; null: nothing is known", True
+        ),
+        Column(
+            "origin",
+            _S,
+            "how it is known: `label:`, `event:`, `keyword:` or `caption:` and the kind of match; a listener; `none`",
+        ),
         Column("confidence", _F, "in [0, 1], a declared prior of the origin, uncalibrated; null: not known", True),
-        Column("state", _S, "of the clip: `labelled` (publisher's labels, all mapped), `partial` (one did not map), `inferred` "
-               "(from words or listeners only), `unknown`"),
+        Column(
+            "state",
+            _S,
+            "of the clip: `labelled` (publisher's labels, all mapped), `partial` (one did not map), `inferred` "
+            "(from words or listeners only), `unknown`",
+        ),
     ),
     "candidates": describe(
-        "candidates", "One caption that was proposed for a clip; all are kept.",
+        "candidates",
+        "One caption that was proposed for a clip; all are kept.",
         Column("candidate_id", _S, "`<clip_id>:<method>:<number>`"),
         Column("clip_id", _S, "the clip"),
         Column("method", _S, "`grammar`, or `published` for a caption that came with the dataset"),
@@ -147,7 +174,8 @@ TABLES: dict[str, pa.Schema] = {
         Column("evidence_ids", STRINGS, "the evidence that it was written from"),
     ),
     "scores": describe(
-        "scores", "One scorer's judgement of one candidate.",
+        "scores",
+        "One scorer's judgement of one candidate.",
         Column("candidate_id", _S, "the candidate"),
         Column("clip_id", _S, "the clip"),
         Column("scorer", _S, "`agreement`: share of claims that the evidence supports"),
@@ -159,7 +187,8 @@ TABLES: dict[str, pa.Schema] = {
         Column("evidence_ids", STRINGS, "the evidence that supports a claim"),
     ),
     "captions": describe(
-        "captions", "The best candidate of each clip, and whether it is good enough.",
+        "captions",
+        "The best candidate of each clip, and whether it is good enough.",
         Column("clip_id", _S, "the clip"),
         *_ORIGIN,
         Column("caption", _S, "the best candidate's text; null: there is no candidate", True),
@@ -171,7 +200,8 @@ TABLES: dict[str, pa.Schema] = {
         Column("licence", _S, "the clip's licence; null: unknown", True),
     ),
     "plan": describe(
-        "plan", "One mixture to render: which clips, where, at what ratio, and in which words.",
+        "plan",
+        "One mixture to render: which clips, where, at what ratio, and in which words.",
         Column("mixture_id", _S, "`mix-<16 hexadecimal digits>`, a function of seed, target and number"),
         Column("split", _S, "split of all its sources"),
         Column("target_clip_id", _S, "the source that is asked for"),
@@ -179,21 +209,28 @@ TABLES: dict[str, pa.Schema] = {
         Column("snr_db", _F, "asked ratio of target to interference energy, in dB"),
         Column("length", _I, "samples of the mixture"),
         Column("sample_rate", _I, "samples per second"),
-        Column("sources", pa.list_(SOURCE), "target first: the clip, its bytes in the store, the first sample used (`start`), where it "
-               "goes (`at`) and how many samples (`length`), classes, words and licence"),
+        Column(
+            "sources",
+            pa.list_(SOURCE),
+            "target first: the clip, its bytes in the store, the first sample used (`start`), where it "
+            "goes (`at`) and how many samples (`length`), classes, words and licence",
+        ),
         Column("query", _S, "the target's own caption or label"),
         Column("instruction_extract", _S, "asks for the target"),
         Column("instruction_remove", _S, "asks for the interferers to be removed; its answer is the target too"),
         Column("seed", _I, "seed of every draw of this row"),
     ),
     "mixtures": describe(
-        "mixtures", "One rendered mixture. In the stored integers: mixture = target + residual, sample by sample.",
+        "mixtures",
+        "One rendered mixture. In the stored integers: mixture = target + residual, sample by sample.",
         Column("mixture_id", _S, "the row of `plan`"),
         Column("split", _S, "split of all its sources"),
         Column("target_clip_id", _S, "the source that is asked for"),
         Column("interferer_clip_ids", STRINGS, "the other sources"),
         Column("target_class_ids", STRINGS, "classes of the target"),
-        Column("interferer_class_ids", STRINGS, "classes of the other sources; none conflicts with a class of the target"),
+        Column(
+            "interferer_class_ids", STRINGS, "classes of the other sources; none conflicts with a class of the target"
+        ),
         Column("snr_db", _F, "asked ratio of target to interference energy, in dB"),
         Column("achieved_snr_db", _F, "the same ratio in the stored integers, in dB"),
         Column("target_gain", _F, "linear gain on the target's stored samples"),
@@ -204,12 +241,15 @@ TABLES: dict[str, pa.Schema] = {
         Column("query", _S, "the target's own caption or label"),
         Column("instruction_extract", _S, "asks for the target"),
         Column("instruction_remove", _S, "asks for the interferers to be removed"),
-        Column("licence", _S, "the distinct licences of its sources, joined by ` + `; null: one of them is unknown", True),
+        Column(
+            "licence", _S, "the distinct licences of its sources, joined by ` + `; null: one of them is unknown", True
+        ),
         Column("seed", _I, "seed of every draw of this row"),
         *_PLACE,
     ),
     "samples": describe(
-        "samples", "One sample of a shard of captions; the samples of mixtures are the rows of `mixtures`.",
+        "samples",
+        "One sample of a shard of captions; the samples of mixtures are the rows of `mixtures`.",
         Column("sample_id", _S, "key of the sample in its shard"),
         Column("kind", _S, "`caption`; the view `samples` adds `mixture`"),
         Column("clip_id", _S, "the clip"),
@@ -217,7 +257,8 @@ TABLES: dict[str, pa.Schema] = {
         *_PLACE,
     ),
     "rejects": describe(
-        "rejects", "One row that a stage could not serve.",
+        "rejects",
+        "One row that a stage could not serve.",
         Column("stage", _S, "the stage"),
         Column("clip_id", _S, "the row's key in that stage: `record_id`, `clip_id`, `candidate_id` or `mixture_id`"),
         Column("error", _S, "class of the error; `unexpected_<Exception>` where no rule foresaw it"),
@@ -226,13 +267,15 @@ TABLES: dict[str, pa.Schema] = {
         Column("source", _S, "audio file relative to `data.root`; null: none is to blame", True),
     ),
     "drops": describe(
-        "drops", "One row that a stage leaves out on purpose, as the recipe says.",
+        "drops",
+        "One row that a stage leaves out on purpose, as the recipe says.",
         Column("stage", _S, "the stage"),
         Column("clip_id", _S, "the row's key in that stage"),
         Column("reason", _S, "the declared reason"),
     ),
     "markers": describe(
-        "markers", "One committed partition of one stage; kept as JSON beside its data, shown as a view.",
+        "markers",
+        "One committed partition of one stage; kept as JSON beside its data, shown as a view.",
         Column("stage", _S, "the stage"),
         Column("fingerprint", _S, "the stage's fingerprint"),
         Column("partition", _I, "partition; -1: the stage waits for all partitions and writes them all"),
@@ -277,9 +320,20 @@ def page() -> str:
     """Return the documentation of all tables as Markdown."""
     lines = ["# Tables", "", f"Version {VERSION}. Made by `python -m schemas.tables > docs/tables.md`.", ""]
     for name, wanted in TABLES.items():
-        lines += [f"## {name}", "", wanted.metadata[b"earloom.doc"].decode(), "", "| column | type | holds |", "|---|---|---|"]
+        lines += [
+            f"## {name}",
+            "",
+            wanted.metadata[b"earloom.doc"].decode(),
+            "",
+            "| column | type | holds |",
+            "|---|---|---|",
+        ]
         for field in wanted:
-            kind = "list of struct" if "struct" in str(field.type) else str(field.type).replace("<element: ", " of ").rstrip(">")
+            kind = (
+                "list of struct"
+                if "struct" in str(field.type)
+                else str(field.type).replace("<element: ", " of ").rstrip(">")
+            )
             lines.append(f"| `{field.name}` | {kind} | {field.metadata[b'doc'].decode()} |")
         lines.append("")
     return "\n".join(lines)

@@ -49,9 +49,9 @@ class Fact(NamedTuple):
 FACTS: dict[str, Fact] = {
     "duration_s": Fact("s", 6, "samples divided by rate, > 0"),
     "lufs": Fact(
-        "LUFS", 2,
-        "integrated loudness (ITU-R BS.1770), mean removed; "
-        "None under 0.4 s, under -70 LUFS or at a rate under 4 kHz",
+        "LUFS",
+        2,
+        "integrated loudness (ITU-R BS.1770), mean removed; None under 0.4 s, under -70 LUFS or at a rate under 4 kHz",
     ),
     "peak_dbfs": Fact("dBFS", 2, "largest absolute sample, <= 0; None when all samples are 0"),
     "rms_dbfs": Fact(
@@ -68,12 +68,14 @@ FACTS: dict[str, Fact] = {
     "spectral_centroid_hz": Fact("Hz", 1, "mean frequency of the mean power spectrum; None under -120 dBFS"),
     "spectral_bandwidth_hz": Fact("Hz", 1, "standard deviation about that centroid; None under -120 dBFS"),
     "spectral_flatness": Fact(
-        None, 4,
+        None,
+        4,
         "geometric over arithmetic mean of the mean power spectrum, in [0, 1]: a tone near 0, "
         "white noise near 1; None under -120 dBFS",
     ),
     "band_limit_hz": Fact(
-        "Hz", 0,
+        "Hz",
+        0,
         "where the spectrum ends in a cliff, 20 dB within 8% of the frequency: once sampled at about twice "
         "this, or coded with a low-pass; None when no cliff is found above 1.5 kHz",
     ),
@@ -82,7 +84,8 @@ FACTS: dict[str, Fact] = {
         None, 3, "median normalised autocorrelation of the pitched frames, in [0.7, 1]; None without any"
     ),
     "pitched_share": Fact(
-        None, 3,
+        None,
+        3,
         "share of the frames above -60 dBFS that are pitched, in [0, 1]; "
         "None when there are none or at a rate under 4 kHz",
     ),
@@ -135,8 +138,7 @@ def measure(waveform: Waveform) -> dict[str, float | None]:
         **pitch(power, step_hz),
     }
     return {
-        name: None if (value := values[name]) is None else round(value, fact.decimals)
-        for name, fact in FACTS.items()
+        name: None if (value := values[name]) is None else round(value, fact.decimals) for name, fact in FACTS.items()
     }
 
 

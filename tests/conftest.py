@@ -68,7 +68,10 @@ def demo(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("runs") / "demo"
     recipe = Path(__file__).parents[1] / "configs" / "demo.yaml"
-    assert main(["run", str(recipe), "--set", f"data.root={sample}", "--out", str(out), "--engine", "inline", "--quiet"]) == 0
+    assert (
+        main(["run", str(recipe), "--set", f"data.root={sample}", "--out", str(out), "--engine", "inline", "--quiet"])
+        == 0
+    )
     return out
 
 
@@ -100,6 +103,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_recipe(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a recipe over the small folder."""
     path = tmp_path_factory.mktemp("recipes") / "small.yaml"
-    path.write_text(f"name: small\nseed: 7\npartitions: 2\ndata: {{root: {small}, datasets: [{{adapter: fsd50k}}]}}\n"
-                    "audio: {sample_rate: 16000, clip_s: 3}\nmix: {per_clip: 2, duration_s: 2}\nshards: {max_samples: 5}\n")
+    path.write_text(
+        f"name: small\nseed: 7\npartitions: 2\ndata: {{root: {small}, datasets: [{{adapter: fsd50k}}]}}\n"
+        "audio: {sample_rate: 16000, clip_s: 3}\nmix: {per_clip: 2, duration_s: 2}\nshards: {max_samples: 5}\n"
+    )
     return path

@@ -12,9 +12,22 @@ from pipelines.core.stage import Batch, Blob, Context, Refusal, Resources, Resul
 
 
 def record(number: int) -> dict[str, Any]:
-    return {"record_id": f"toy-{number:04d}", "dataset": "toy", "split": "train", "recording_id": f"fs:{number}",
-            "source_path": f"{number}.wav", "file_bytes": number, "start_s": None, "end_s": None, "labels": [], "events": [],
-            "keywords": [], "captions": [], "licence": None, "attribution": None}
+    return {
+        "record_id": f"toy-{number:04d}",
+        "dataset": "toy",
+        "split": "train",
+        "recording_id": f"fs:{number}",
+        "source_path": f"{number}.wav",
+        "file_bytes": number,
+        "start_s": None,
+        "end_s": None,
+        "labels": [],
+        "events": [],
+        "keywords": [],
+        "captions": [],
+        "licence": None,
+        "attribution": None,
+    }
 
 
 @dataclass(frozen=True)
@@ -55,13 +68,34 @@ class ToyIngest(Stage):
             elif number % 10 == 1:
                 result.drops.append((row["record_id"], "toy_drop"))
             else:
-                result.rows.append({
-                    "clip_id": row["record_id"], "record_id": row["record_id"], "dataset": "toy", "split": "train",
-                    "recording_id": row["recording_id"], "duration_s": 1.0, "sample_rate": self.rate,
-                    "source_path": row["source_path"], "source_start_s": 0.0, "source_rate": 8000, "source_channels": 1,
-                    "source_decoder": "soundfile", "claimed_s": None, "decoded_s": 1.0, "note": None, "gain_db": 0.0,
-                    "licence": None, "attribution": None, "tar": "", "offset": 0, "size": 0})
-                result.blobs.append(Blob("clips", row["record_id"], {"flac": f"audio {number} {context.seed(self.name, 'x')}".encode()}))
+                result.rows.append(
+                    {
+                        "clip_id": row["record_id"],
+                        "record_id": row["record_id"],
+                        "dataset": "toy",
+                        "split": "train",
+                        "recording_id": row["recording_id"],
+                        "duration_s": 1.0,
+                        "sample_rate": self.rate,
+                        "source_path": row["source_path"],
+                        "source_start_s": 0.0,
+                        "source_rate": 8000,
+                        "source_channels": 1,
+                        "source_decoder": "soundfile",
+                        "claimed_s": None,
+                        "decoded_s": 1.0,
+                        "note": None,
+                        "gain_db": 0.0,
+                        "licence": None,
+                        "attribution": None,
+                        "tar": "",
+                        "offset": 0,
+                        "size": 0,
+                    }
+                )
+                result.blobs.append(
+                    Blob("clips", row["record_id"], {"flac": f"audio {number} {context.seed(self.name, 'x')}".encode()})
+                )
         return result
 
 
@@ -87,10 +121,23 @@ class ToyListen(Stage):
             if clip["clip_id"] == self.fault:
                 raise TypeError("a fault that no rule foresaw")
             heard = context.workspace.read_range(clip["tar"], clip["offset"], clip["size"]).decode()
-            result.rows.append({
-                "evidence_id": f"{clip['clip_id']}:toy:0", "clip_id": clip["clip_id"], "listener": "toy", "revision": "1",
-                "kind": "tag", "name": heard + self.mark, "value": None, "unit": None, "text": None, "class_id": None,
-                "onset_s": None, "offset_s": None, "confidence": None})
+            result.rows.append(
+                {
+                    "evidence_id": f"{clip['clip_id']}:toy:0",
+                    "clip_id": clip["clip_id"],
+                    "listener": "toy",
+                    "revision": "1",
+                    "kind": "tag",
+                    "name": heard + self.mark,
+                    "value": None,
+                    "unit": None,
+                    "text": None,
+                    "class_id": None,
+                    "onset_s": None,
+                    "offset_s": None,
+                    "confidence": None,
+                }
+            )
         return result
 
 
@@ -107,8 +154,19 @@ class ToyGather(Stage):
     def process(self, batch: Batch, context: Context) -> Result:
         heard = batch.grouped("evidence", "clip_id")
         keys = sorted(batch.rows.column("clip_id").to_pylist(), key=lambda key: context.seed(self.name, key))
-        return Result(rows=[{"clip_id": key, "class_id": None, "class_name": heard[key][0]["name"] if heard[key] else None,
-                             "origin": "none", "confidence": None, "state": "unknown"} for key in keys])
+        return Result(
+            rows=[
+                {
+                    "clip_id": key,
+                    "class_id": None,
+                    "class_name": heard[key][0]["name"] if heard[key] else None,
+                    "origin": "none",
+                    "confidence": None,
+                    "state": "unknown",
+                }
+                for key in keys
+            ]
+        )
 
 
 @dataclass(frozen=True)

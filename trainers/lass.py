@@ -288,15 +288,24 @@ def _run(shards: str, steps: int, out: Path, seed: int) -> None:
     results = evaluate(model, shards, held_out, seed)
     weights = sum(parameter.numel() for parameter in model.parameters())
     measured = time.perf_counter()
-    print(f"{steps} steps in {trained - began:.0f} s, {weights} weights; "
-          f"measured on {samples} mixtures of {held_out} at {rate} Hz in {measured - trained:.0f} s")
+    print(
+        f"{steps} steps in {trained - began:.0f} s, {weights} weights; "
+        f"measured on {samples} mixtures of {held_out} at {rate} Hz in {measured - trained:.0f} s"
+    )
     print(table(results))
     save(model, out)
     report = {
-        "split": held_out, "n": samples, "sample_rate": rate,
-        "steps": steps, "batch": BATCH, "crop_s": CROP_S, "seed": seed,
-        "weights": weights, "torch": torch.__version__,
-        "variants": VARIANTS, "systems": results,
+        "split": held_out,
+        "n": samples,
+        "sample_rate": rate,
+        "steps": steps,
+        "batch": BATCH,
+        "crop_s": CROP_S,
+        "seed": seed,
+        "weights": weights,
+        "torch": torch.__version__,
+        "variants": VARIANTS,
+        "systems": results,
     }
     (out / "results.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
 

@@ -127,9 +127,7 @@ def _names(roots: list[str]) -> list[str]:
     return ["/".join(part[common:]) for part in parts]
 
 
-def _run_pipeline(
-    sources: dict[str, dict[str, str]], out: Workspace, runner: str, options: Sequence[str]
-) -> None:
+def _run_pipeline(sources: dict[str, dict[str, str]], out: Workspace, runner: str, options: Sequence[str]) -> None:
     with _quiet():
         # Beam is a second's import, logs while it is imported, and is needed here alone.
         import apache_beam as beam
@@ -157,6 +155,7 @@ def _run_pipeline(
 def _parse_options(options: list[str]) -> Any:
     """Return Beam's options, with one line where its parser would print its whole usage and exit."""
     from apache_beam.options.pipeline_options import PipelineOptions
+
     said = io.StringIO()
     try:
         with _quiet(), redirect_stderr(said):

@@ -18,17 +18,32 @@ def explain(workspace: Workspace, key: str) -> dict[str, Any]:
     """
     if mixtures := dicts(workspace, "SELECT * FROM mixtures WHERE mixture_id = ?", [key]):
         return _mixture(workspace, key, mixtures[0])
-    clips = dicts(workspace, "SELECT * FROM clips WHERE clip_id = $1 OR record_id = $1 OR recording_id = $1 ORDER BY clip_id", [key])
+    clips = dicts(
+        workspace,
+        "SELECT * FROM clips WHERE clip_id = $1 OR record_id = $1 OR recording_id = $1 ORDER BY clip_id",
+        [key],
+    )
     ids = [clip["clip_id"] for clip in clips] or [key]
     records = sorted({clip["record_id"] for clip in clips} | {key})
-    story: dict[str, Any] = {"id": key, "kind": "clip", "records": _where(workspace, "records", "record_id", records), "clips": clips}
+    story: dict[str, Any] = {
+        "id": key,
+        "kind": "clip",
+        "records": _where(workspace, "records", "record_id", records),
+        "clips": clips,
+    }
     for table in ("evidence", "classes", "candidates", "scores", "captions", "rejects", "drops"):
-        story[table] = _where(workspace, table, "clip_id", sorted({*ids, *(records if table in ("rejects", "drops") else ())}))
-    story["samples"] = dicts(workspace, "SELECT * FROM samples WHERE kind = 'caption' AND list_contains($1, clip_id)", [ids])
+        story[table] = _where(
+            workspace, table, "clip_id", sorted({*ids, *(records if table in ("rejects", "drops") else ())})
+        )
+    story["samples"] = dicts(
+        workspace, "SELECT * FROM samples WHERE kind = 'caption' AND list_contains($1, clip_id)", [ids]
+    )
     story["mixtures"] = dicts(
-        workspace, "SELECT mixture_id, split, CASE WHEN list_contains($1, target_clip_id) THEN 'target' ELSE 'interferer' END AS role, "
-        "tar, \"offset\", size FROM mixtures WHERE list_contains($1, target_clip_id) OR list_has_any(interferer_clip_ids, $1) ORDER BY ALL",
-        [ids])
+        workspace,
+        "SELECT mixture_id, split, CASE WHEN list_contains($1, target_clip_id) THEN 'target' ELSE 'interferer' END AS role, "
+        'tar, "offset", size FROM mixtures WHERE list_contains($1, target_clip_id) OR list_has_any(interferer_clip_ids, $1) ORDER BY ALL',
+        [ids],
+    )
     if not any(value for name, value in story.items() if name not in ("id", "kind")):
         raise UserError(f"explain {key}: no such clip, record, recording or mixture here{_near(workspace, key)}")
     return story
@@ -37,8 +52,12 @@ def explain(workspace: Workspace, key: str) -> dict[str, Any]:
 def _mixture(workspace: Workspace, key: str, mixture: dict[str, Any]) -> dict[str, Any]:
     ids = [mixture["target_clip_id"], *mixture["interferer_clip_ids"]]
     return {
-        "id": key, "kind": "mixture", "mixtures": [mixture], "plan": dicts(workspace, "SELECT * FROM plan WHERE mixture_id = ?", [key]),
-        "clips": _where(workspace, "clips", "clip_id", ids), "classes": _where(workspace, "classes", "clip_id", ids),
+        "id": key,
+        "kind": "mixture",
+        "mixtures": [mixture],
+        "plan": dicts(workspace, "SELECT * FROM plan WHERE mixture_id = ?", [key]),
+        "clips": _where(workspace, "clips", "clip_id", ids),
+        "classes": _where(workspace, "classes", "clip_id", ids),
         "captions": _where(workspace, "captions", "clip_id", ids),
     }
 
@@ -62,7 +81,12 @@ def tell(story: dict[str, Any]) -> str:
             continue
         lines += ["", f"{table} ({len(found)})"]
         for row in found:
-            lines.append("  " + "  ".join(f"{name}={_short(value)}" for name, value in row.items() if value is not None and value != []))
+            lines.append(
+                "  "
+                + "  ".join(
+                    f"{name}={_short(value)}" for name, value in row.items() if value is not None and value != []
+                )
+            )
     return "\n".join(lines)
 
 

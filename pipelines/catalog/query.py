@@ -25,7 +25,9 @@ def connect(workspace: Workspace) -> duckdb.DuckDBPyConnection:
     try:
         sql = workspace.read("views.sql").decode()
     except FileNotFoundError:
-        raise UserError(f"{workspace.root}: holds no views.sql, so no run has finished here; see `earloom status`") from None
+        raise UserError(
+            f"{workspace.root}: holds no views.sql, so no run has finished here; see `earloom status`"
+        ) from None
     connection = duckdb.connect()
     if workspace.local:
         connection.execute("SET file_search_path = ?", [workspace.root])
@@ -38,10 +40,13 @@ def connect(workspace: Workspace) -> duckdb.DuckDBPyConnection:
 
 def _filesystem(workspace: Workspace) -> Any:
     import fsspec
+
     return fsspec.core.url_to_fs(workspace.root)[0]
 
 
-def rows(workspace: Workspace, sql: str, parameters: list[Any] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+def rows(
+    workspace: Workspace, sql: str, parameters: list[Any] | None = None
+) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Return the column names and the rows of a query; UserError if DuckDB refuses it."""
     with connect(workspace) as connection:
         try:
@@ -67,7 +72,9 @@ def render(names: list[str], found: list[tuple[Any, ...]], form: str) -> str:
         writer.writerow(names)
         writer.writerows([_flat(value) for value in row] for row in found)
         return out.getvalue().rstrip("\n")
-    table = Table(*(Column(name, overflow="fold") for name in names), box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(
+        *(Column(name, overflow="fold") for name in names), box=None, padding=(0, 2, 0, 0), header_style="bold"
+    )
     for row in found:
         table.add_row(*(_cell(value) for value in row))
     # A terminal folds what is too wide for it; a file or a pipe gets whole lines.

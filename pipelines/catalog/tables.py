@@ -26,7 +26,8 @@ KEYS = {
 
 CATALOG_TABLES: dict[str, pa.Schema] = {
     "recordings": describe(
-        "recordings", "One recording, wherever it stands. A clip that stands in several runs counts once.",
+        "recordings",
+        "One recording, wherever it stands. A clip that stands in several runs counts once.",
         Column("recording_id", _S, "canonical recording, as in `clips`"),
         Column("datasets", STRINGS, "datasets that it stands in, sorted"),
         Column("clip_ids", STRINGS, "its clips, sorted"),
@@ -36,14 +37,16 @@ CATALOG_TABLES: dict[str, pa.Schema] = {
         Column("leaks", pa.bool_(), "whether it stands in more than one of `train`, `val` and `test`"),
     ),
     "duplicates": describe(
-        "duplicates", "One accepted caption that several clips share; captions are equal if their words are.",
+        "duplicates",
+        "One accepted caption that several clips share; captions are equal if their words are.",
         Column("text", _S, "the words in lower case, joined by spaces; punctuation is left out"),
         Column("clip_ids", STRINGS, "the clips, sorted"),
         Column("datasets", STRINGS, "the clips' datasets, sorted"),
         Column("count", _I, "number of the clips, at least 2"),
     ),
     "statistics": describe(
-        "statistics", "One split of one dataset in one run.",
+        "statistics",
+        "One split of one dataset in one run.",
         Column("run", _S, "run folder, relative to the last folder that is above all runs"),
         Column("dataset", _S, "name of the dataset in the recipe"),
         Column("split", _S, "split as in `clips`"),
@@ -57,7 +60,8 @@ CATALOG_TABLES: dict[str, pa.Schema] = {
         Column("unlicensed", _F, "share of clips whose licence is unknown, in [0, 1]"),
     ),
     "overlap": describe(
-        "overlap", "One pair of datasets; every pair is here, so that 0 is a finding.",
+        "overlap",
+        "One pair of datasets; every pair is here, so that 0 is a finding.",
         Column("dataset_a", _S, "the first dataset, in the order of code points"),
         Column("dataset_b", _S, "the second"),
         Column("recordings", _I, "recordings that stand in both, in whichever runs"),

@@ -52,7 +52,7 @@ def _view(name: str, table: str, files: list[str]) -> str:
     if files:
         quoted = ", ".join(f"'{file}'" for file in files)
         return f"-- {doc}\nCREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([{quoted}]);\n"
-    columns = ", ".join(f"CAST(NULL AS {_sql_type(field.type)}) AS \"{field.name}\"" for field in tables.schema(table))
+    columns = ", ".join(f'CAST(NULL AS {_sql_type(field.type)}) AS "{field.name}"' for field in tables.schema(table))
     return f"-- {doc} (none here)\nCREATE OR REPLACE VIEW {name} AS SELECT {columns} WHERE false;\n"
 
 
@@ -63,5 +63,7 @@ def _sql_type(kind: object) -> str:
 def _markers(nodes: Sequence[Node]) -> str:
     files = ", ".join(f"'{node.folder}/{'all' if spans_all(node) else 'p?????'}.json'" for node in nodes)
     columns = ", ".join(f"'{field.name}': '{_sql_type(field.type)}'" for field in tables.schema("markers"))
-    return (f"-- {tables.schema('markers').metadata[b'earloom.doc'].decode()}\n"
-            f"CREATE OR REPLACE VIEW markers AS SELECT * FROM read_json([{files}], columns = {{{columns}}});\n")
+    return (
+        f"-- {tables.schema('markers').metadata[b'earloom.doc'].decode()}\n"
+        f"CREATE OR REPLACE VIEW markers AS SELECT * FROM read_json([{files}], columns = {{{columns}}});\n"
+    )

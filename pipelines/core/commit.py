@@ -122,9 +122,19 @@ class Commit:
             files[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "rows": table.num_rows}
         stage = self.stage
         marker = Marker(
-            stage.name, fingerprint_, self.partition, inputs, self.rows_in, len({row[stage.out_key] for row in self.rows}),
-            len(self.rejects), len(self.drops), sum(r.error.startswith("unexpected_") for r in self.rejects), files,
-            self.context.run_seed, seconds=round(seconds, 3), versions=versions,
+            stage.name,
+            fingerprint_,
+            self.partition,
+            inputs,
+            self.rows_in,
+            len({row[stage.out_key] for row in self.rows}),
+            len(self.rejects),
+            len(self.drops),
+            sum(r.error.startswith("unexpected_") for r in self.rejects),
+            files,
+            self.context.run_seed,
+            seconds=round(seconds, 3),
+            versions=versions,
         ).sealed()
         with self.context.workspace.create(marker_name(self.folder, self.partition)) as file:
             file.write(marker.to_bytes())
@@ -142,8 +152,17 @@ class Commit:
             out = [(table_name(self.folder, p), tables.from_rows(stage.writes, part)) for p, part in enumerate(parts)]
         stem = marker_name(self.folder, self.partition).removesuffix(".json")
         if self.rejects:
-            rows = [{"stage": stage.name, "clip_id": r.key, "error": r.error, "message": r.message, "attempt": r.attempt,
-                     "source": r.source} for r in self.rejects]
+            rows = [
+                {
+                    "stage": stage.name,
+                    "clip_id": r.key,
+                    "error": r.error,
+                    "message": r.message,
+                    "attempt": r.attempt,
+                    "source": r.source,
+                }
+                for r in self.rejects
+            ]
             out.append((f"{stem}.rejects.parquet", tables.from_rows("rejects", rows)))
         if self.drops:
             rows = [{"stage": stage.name, "clip_id": key, "reason": reason} for key, reason in self.drops]

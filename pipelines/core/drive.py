@@ -88,7 +88,9 @@ def drive(work: Work, executor: Executor, progress: Progress) -> None:
                 continue
             record = losses.setdefault((node.stage.name, task.partition), _Losses())
             again.append(_retry(task, outcome, record, work))
-            progress.say(f"{node.stage.name}, partition {task.partition}: a worker died ({outcome.reason}); serving it again")
+            progress.say(
+                f"{node.stage.name}, partition {task.partition}: a worker died ({outcome.reason}); serving it again"
+            )
     progress.finish()
     if not all(work.finished(node) for node in work.nodes):
         raise RunStopped("the run ended with work undone and nothing to do; this is a fault in Earloom")
@@ -109,6 +111,8 @@ def _retry(task: Task, lost: WorkerLost, record: _Losses, work: Work) -> Task:
                 record.count = 0
             work.context.workspace.remove(task.trail)
     if record.count > MOST_LOSSES:
-        raise RunStopped(f"stage {task.node.stage.name}, partition {task.partition}: {record.count} workers died one after the other "
-                         f"({lost.reason}); give them more memory or fewer at once (--workers), and run the same command again")
+        raise RunStopped(
+            f"stage {task.node.stage.name}, partition {task.partition}: {record.count} workers died one after the other "
+            f"({lost.reason}); give them more memory or fewer at once (--workers), and run the same command again"
+        )
     return replace(task, careful=True, poisoned=record.poisoned)

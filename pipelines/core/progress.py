@@ -52,8 +52,11 @@ class Progress:
             self._last[name] = now
             parts, rows, rate, left, rejects = self._row(node)
             tail = "done" if done else f"about {left} left"
-            print(f"{time.strftime('%H:%M:%S')} {name}: {parts} partitions, {rows} rows, {rate} rows/s per worker, {rejects} rejects, {tail}",
-                  file=sys.stderr, flush=True)
+            print(
+                f"{time.strftime('%H:%M:%S')} {name}: {parts} partitions, {rows} rows, {rate} rows/s per worker, {rejects} rejects, {tail}",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def say(self, text: str) -> None:
         """Show one line that is worth keeping."""
@@ -77,15 +80,22 @@ class Progress:
         rate = sum(m.rows_in for m in fresh) / spent if spent > 0 else 0.0
         todo = work.total(node) - len(markers)
         left = "" if not todo else _clock(spent / len(fresh) * todo / self.workers) if fresh else "?"
-        return (f"{len(markers)}/{work.total(node)}", f"{sum(m.rows_in for m in markers):,}", f"{rate:,.0f}", left,
-                f"{sum(m.rejects for m in markers):,}")
+        return (
+            f"{len(markers)}/{work.total(node)}",
+            f"{sum(m.rows_in for m in markers):,}",
+            f"{rate:,.0f}",
+            left,
+            f"{sum(m.rejects for m in markers):,}",
+        )
 
     def _table(self) -> Table:
         table = Table("stage", "partitions", "rows", "rows/s/worker", "left", "rejects", box=None, padding=(0, 2))
         assert self._work is not None
         for node in self._work.nodes:
             table.add_row(node.stage.name, *self._row(node))
-        table.caption = f"{_clock(time.monotonic() - self._start)} since the start; Ctrl-C stops, the same command goes on"
+        table.caption = (
+            f"{_clock(time.monotonic() - self._start)} since the start; Ctrl-C stops, the same command goes on"
+        )
         return table
 
 

@@ -195,7 +195,11 @@ def conserve(stage: Stage, keys: list[str], result: Result) -> None:
     outcomes = [*served, *refused, *dropped]
     found = set(outcomes)
     twice = sorted(k for k in found if outcomes.count(k) > 1) if len(found) != len(outcomes) else []
-    for what, wrong in (("lost", sorted(asked - found)), ("invented", sorted(found - asked)), ("gave two outcomes to", twice)):
+    for what, wrong in (
+        ("lost", sorted(asked - found)),
+        ("invented", sorted(found - asked)),
+        ("gave two outcomes to", twice),
+    ):
         if wrong:
             raise ConservationError(f"{stage.name} {what} {len(wrong)} rows, first {wrong[:3]}")
 

@@ -67,7 +67,9 @@ class Packer:
     def __enter__(self) -> Packer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             for group in list(self._open):
                 self._close(group)
@@ -79,7 +81,9 @@ class Packer:
 
     def add(self, group: str, key: str, members: dict[str, bytes]) -> Place:
         """Append a sample; return the place of its bytes: of the data alone if it has one member, else headers and all."""
-        built = [(suffix, f"{key}.{suffix}", member(f"{key}.{suffix}", data), len(data)) for suffix, data in members.items()]
+        built = [
+            (suffix, f"{key}.{suffix}", member(f"{key}.{suffix}", data), len(data)) for suffix, data in members.items()
+        ]
         total = sum(len(chunk) for _, _, chunk, _ in built)
         if group in self._open:
             _, tee, lines, _ = self._open[group]

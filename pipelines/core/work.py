@@ -54,7 +54,11 @@ def survey(folder: str, workspace: Workspace) -> Standing:
         if not name.endswith(".json") or name in named:
             continue
         marker = parse_marker(workspace.read(name))
-        if marker is None or name != marker_name(folder, marker.partition) or not folder.endswith(f"-{marker.fingerprint}"):
+        if (
+            marker is None
+            or name != marker_name(folder, marker.partition)
+            or not folder.endswith(f"-{marker.fingerprint}")
+        ):
             continue
         wrong = [file for file, facts in marker.files.items() if sizes.get(file) != facts["bytes"]]
         standing.damaged += wrong
@@ -99,7 +103,10 @@ class Work:
 
     def inputs(self, node: Node, partition: int) -> tuple[tuple[str, str], ...]:
         """Return (input stage, content of its commit) for a task all of whose inputs are committed."""
-        return tuple((source.stage.name, content_read(source, partition, self.done, self.context.partitions)) for source in node.inputs)
+        return tuple(
+            (source.stage.name, content_read(source, partition, self.done, self.context.partitions))
+            for source in node.inputs
+        )
 
     def task(self, node: Node, partition: int) -> Task:
         """Return the task as it is to be given to a worker."""
@@ -169,7 +176,11 @@ def why(node: Node, work: Work) -> str:
     reasons: list[str] = []
     for folder in workspace.folders(node.stage.room):
         name = f"{node.stage.room}/{folder}"
-        if folder.rsplit("-", 1)[0] != node.stage.name or name == node.folder or not workspace.exists(f"{name}/stage.json"):
+        if (
+            folder.rsplit("-", 1)[0] != node.stage.name
+            or name == node.folder
+            or not workspace.exists(f"{name}/stage.json")
+        ):
             continue
         reasons = _differences(json.loads(workspace.read(f"{name}/stage.json")), identity, node)
     return ", ".join(reasons) if reasons else "new"

@@ -48,7 +48,9 @@ class Task:
 def versions() -> dict[str, str]:
     """Return the versions of the libraries whose change could change bytes."""
     names = ("numpy", "pyarrow", "soundfile", "soxr")
-    return {"earloom": __version__, "libsndfile": soundfile.__libsndfile_version__} | {name: version(name) for name in names}
+    return {"earloom": __version__, "libsndfile": soundfile.__libsndfile_version__} | {
+        name: version(name) for name in names
+    }
 
 
 def read_table(workspace: Workspace, node: Node, partition: int, partitions: int) -> pa.Table:
@@ -62,8 +64,11 @@ def load_batch(task: Task, context: Context) -> Batch:
     """Read the primary table and the side tables of a task."""
     stage, read = task.node.stage, {}
     for table in stage.reads:
-        parts = [read_table(context.workspace, node, task.partition, context.partitions)
-                 for node in task.node.inputs if node.stage.writes == table]
+        parts = [
+            read_table(context.workspace, node, task.partition, context.partitions)
+            for node in task.node.inputs
+            if node.stage.writes == table
+        ]
         read[table] = pa.concat_tables(parts)
     primary = stage.reads[0] if stage.reads else stage.writes
     return Batch(read.pop(primary) if stage.reads else empty(stage.writes), read)
@@ -78,8 +83,10 @@ def run_task(task: Task, context: Context) -> Marker:
     """
     stage, began = task.node.stage, time.perf_counter()
     if stage.revisions() != task.node.identity["revisions"]:
-        raise RunStopped(f"stage {stage.name}: its prompts, tables or models changed while the run was going on; "
-                         "run the same command again and it is planned anew")
+        raise RunStopped(
+            f"stage {stage.name}: its prompts, tables or models changed while the run was going on; "
+            "run the same command again and it is planned anew"
+        )
     try:
         whole = load_batch(task, context)
         # One thread of linear algebra: a sum in another order is another sum, and the number of threads is the machine's.
@@ -98,7 +105,9 @@ def run_task(task: Task, context: Context) -> Marker:
     except Exception as error:
         if is_host_fault(error):
             words = getattr(error, "strerror", None) or "out of memory"
-            raise RunStopped(f"stage {stage.name}, partition {task.partition}: {words}; mend it and run the same command again") from error
+            raise RunStopped(
+                f"stage {stage.name}, partition {task.partition}: {words}; mend it and run the same command again"
+            ) from error
         raise
 
 
@@ -108,7 +117,9 @@ def _serve_whole(stage: Stage, batch: Batch, context: Context, commit: Commit) -
     if stage.reads:
         keys = batch.rows.column(stage.key).to_pylist()
     else:
-        keys = [row[stage.out_key] for row in result.rows] + [r.key for r in result.rejects] + [k for k, _ in result.drops]
+        keys = (
+            [row[stage.out_key] for row in result.rows] + [r.key for r in result.rejects] + [k for k, _ in result.drops]
+        )
     conserve(stage, keys, result)
     commit.add(len(keys), result)
 

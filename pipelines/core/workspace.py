@@ -21,7 +21,17 @@ from schemas.errors import RunStopped, UserError
 TMP = ".tmp-"
 """Prefix of a file that is still being written; a run that starts removes those that a killed one left."""
 
-_HOST_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_HOST_FAULTS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+}
 
 
 def is_host_fault(error: BaseException) -> bool:
@@ -72,7 +82,8 @@ class Workspace:
             top = self.path(folder) if folder else self.root
             return {
                 os.path.relpath(os.path.join(base, name), self.root): os.path.getsize(os.path.join(base, name))
-                for base, _, names in os.walk(top) for name in names
+                for base, _, names in os.walk(top)
+                for name in names
             }
         base = self._fs._strip_protocol(self.root).rstrip("/") + "/"
         self._fs.invalidate_cache()

@@ -140,9 +140,7 @@ def _sounds(classes: Iterable[str], phrases: Phrases) -> list[Sound]:
     sounds = []
     for noun, ids in nouns.items():
         choices = list(dict.fromkeys(phrases.words[class_id].verbs for class_id in ids))
-        firsts = dict.fromkeys(verbs[0] for verbs in choices if verbs[0] not in _HEARD) or {
-            choices[0][0]: None
-        }
+        firsts = dict.fromkeys(verbs[0] for verbs in choices if verbs[0] not in _HEARD) or {choices[0][0]: None}
         verbs = choices[0] if len(choices) == 1 else (" and ".join(firsts),)
         sounds.append(Sound(noun, verbs, tuple(ids)))
     return sounds
@@ -218,9 +216,7 @@ def _qualified(sound: Sound, rules: Sequence[Expression], facts: dict[str, float
         ways.append([*said, *(("end", end) for end in rule.ends), ("", "")])
     options: list[Option] = []
     for verb, chosen in product(sound.verbs, product(*ways)):
-        adverbs, tails, ends = (
-            [text for kind, text in chosen if kind == k] for k in ("adverb", "tail", "end")
-        )
+        adverbs, tails, ends = ([text for kind, text in chosen if kind == k] for k in ("adverb", "tail", "end"))
         if len(adverbs) < 2:
             text = " ".join([sound.clause(verb, *adverbs), *tails])
             used = tuple(rule for rule, (kind, _) in zip(rules, chosen, strict=True) if kind)
@@ -228,9 +224,7 @@ def _qualified(sound: Sound, rules: Sequence[Expression], facts: dict[str, float
     return options
 
 
-def _nameless(
-    facts: dict[str, float], style: str, rng: np.random.Generator, phrases: Phrases
-) -> Sentence | None:
+def _nameless(facts: dict[str, float], style: str, rng: np.random.Generator, phrases: Phrases) -> Sentence | None:
     """Describe a sound without a name; the last shape, which fits anything, needs an adjective."""
     shape = next((shape for shape in phrases.file.shapes if shape.fits(facts)), None)
     if shape is None:

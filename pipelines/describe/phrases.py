@@ -141,9 +141,7 @@ def phrase_path(name: str) -> Path:
     """Return the path of a file given relative to ``configs/``. Raises UserError where there is none."""
     path = configs_dir() / name
     if not path.is_file():
-        raise UserError(
-            f"describe.phrases: configs/ has no file {name!r}; the default is prompts/grammar.yaml"
-        )
+        raise UserError(f"describe.phrases: configs/ has no file {name!r}; the default is prompts/grammar.yaml")
     return path
 
 
@@ -170,18 +168,14 @@ def parse_phrases(data: bytes, name: str, ontology: Ontology) -> Phrases:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
-        raise UserError(
-            f"phrase file {name}{line}: is not YAML ({getattr(error, 'problem', error)})"
-        ) from None
+        raise UserError(f"phrase file {name}{line}: is not YAML ({getattr(error, 'problem', error)})") from None
     try:
         file = PhraseFile.model_validate(raw)
         words = _compile(file, ontology)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         key = ".".join(str(step) for step in problem["loc"])
-        raise UserError(
-            f"phrase file {name}: {key}: {problem['msg'].removeprefix('Value error, ')}"
-        ) from None
+        raise UserError(f"phrase file {name}: {key}: {problem['msg'].removeprefix('Value error, ')}") from None
     except ValueError as error:
         raise UserError(f"phrase file {name}: {error}") from None
     return Phrases(file, words, hashlib.sha256(data).hexdigest())
@@ -247,9 +241,7 @@ def _check_patterns(file: PhraseFile) -> None:
     """Raise ValueError where a pattern has a placeholder that nothing fills, or lacks one of its sounds."""
     if wrong := sorted(file.temporal.keys() ^ PATTERNS.keys()):
         raise ValueError(f"temporal.{wrong[0]}: the keys must be {', '.join(PATTERNS)}")
-    patterns = [
-        (f"temporal.{key}", text, PATTERNS[key]) for key, texts in file.temporal.items() for text in texts
-    ]
+    patterns = [(f"temporal.{key}", text, PATTERNS[key]) for key, texts in file.temporal.items() for text in texts]
     for style, counted in (("short", file.short), ("detailed", file.detailed)):
         patterns += [(style, text, "abc"[: n + 1]) for n, texts in enumerate(counted) for text in texts]
     for key, text, sounds in patterns:
@@ -257,16 +249,12 @@ def _check_patterns(file: PhraseFile) -> None:
             raise ValueError(f"{key}: {text!r} must name each of {', '.join(sounds)} once, as {{a}} or {{A}}")
     rules = [(group, rule) for group, rules in file.acoustics for rule in rules]
     allowed = [(f"acoustics.{group}", tail, {"seconds"}) for group, rule in rules for tail in rule.tails]
-    allowed += [
-        (f"families.{i}", text, {"name", "genre"}) for i, f in enumerate(file.families) for text in f.phrase
-    ]
+    allowed += [(f"families.{i}", text, {"name", "genre"}) for i, f in enumerate(file.families) for text in f.phrase]
     allowed += [(f"classes.{key}", text, set()) for key, phrase in file.classes.items() for text in phrase]
     allowed += [("fallback", text, {"name", "genre"}) for text in file.fallback]
     for key, text, names in [("setting", file.setting, {"adjectives"}), *allowed]:
         if extra := set(_fields(key, text)) - names:
-            raise ValueError(
-                f"{key}: {text!r} has the placeholder {{{min(extra)}}}, which nothing fills here"
-            )
+            raise ValueError(f"{key}: {text!r} has the placeholder {{{min(extra)}}}, which nothing fills here")
 
 
 def _fields(key: str, text: str) -> list[str]:

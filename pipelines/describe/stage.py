@@ -81,9 +81,7 @@ class Describe(Stage):
         """Return the grammar's candidates, none in words that are already ``known``."""
         rows = []
         for style in self.styles:
-            sentences = _distinct(
-                _sentences(style, told, facts, seed, phrases, TRIES * self.candidates), known
-            )
+            sentences = _distinct(_sentences(style, told, facts, seed, phrases, TRIES * self.candidates), known)
             for number, sentence in enumerate(islice(sentences, self.candidates)):
                 rows.append(
                     _row(
@@ -165,10 +163,6 @@ def _distinct(sentences: Iterator[Sentence], known: set[str]) -> Iterator[Senten
 
 def _rests_on(sentence: Sentence, style: str, told: list[Ground], facts: Facts) -> list[str]:
     """Return the evidence of the classes that a sentence names (events, for their order) and of its facts."""
-    ids = [
-        g.evidence_id
-        for g in told
-        if g.class_id in sentence.classes and (style != "temporal" or g.kind == "event")
-    ]
+    ids = [g.evidence_id for g in told if g.class_id in sentence.classes and (style != "temporal" or g.kind == "event")]
     ids += [evidence_id for name in sentence.facts for evidence_id in facts.evidence_ids[name]]
     return list(dict.fromkeys(ids))

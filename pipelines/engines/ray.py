@@ -38,8 +38,14 @@ OBJECT_STORE_BYTES = 200_000_000
 QUEUED_PER_WORKER = 2
 """Tasks in flight per worker: one at work and one that is ready to follow."""
 
-_LOST = (lost.WorkerCrashedError, lost.RayActorError, lost.OutOfMemoryError, lost.NodeDiedError, lost.ObjectLostError,
-         lost.LocalRayletDiedError)
+_LOST = (
+    lost.WorkerCrashedError,
+    lost.RayActorError,
+    lost.OutOfMemoryError,
+    lost.NodeDiedError,
+    lost.ObjectLostError,
+    lost.LocalRayletDiedError,
+)
 
 
 class StageActor:
@@ -72,10 +78,19 @@ def cluster(address: str | None, workers: int | None) -> Iterator[tuple[float, f
         RunStopped: Ray cannot start on this machine.
     """
     wanted = address or os.environ.get("RAY_ADDRESS") or "local"
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False, "address": wanted}
+    options: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "configure_logging": False,
+        "address": wanted,
+    }
     if wanted == "local":
-        options |= {"num_cpus": workers or len(os.sched_getaffinity(0)), "include_dashboard": False,
-                    "object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": _short_folder()}
+        options |= {
+            "num_cpus": workers or len(os.sched_getaffinity(0)),
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "_temp_dir": _short_folder(),
+        }
     elif wanted != "auto":
         _knock(wanted)
     try:
@@ -84,8 +99,10 @@ def cluster(address: str | None, workers: int | None) -> Iterator[tuple[float, f
         words = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         if wanted == "local":
             raise RunStopped(f"Ray could not start here ({words}); --engine inline does without it") from error
-        raise UserError(f"--ray-address {wanted}: no cluster answers there ({words}); if it wants a token, set "
-                        "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as it has them") from None
+        raise UserError(
+            f"--ray-address {wanted}: no cluster answers there ({words}); if it wants a token, set "
+            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as it has them"
+        ) from None
     try:
         total = ray.cluster_resources()
         cpus = total.get("CPU", 1.0)
@@ -100,8 +117,10 @@ def _knock(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, ValueError) as error:
-        raise UserError(f"--ray-address {address}: no cluster answers there ({error}); give HOST:PORT of its head, e.g. "
-                        "10.0.0.1:6379") from None
+        raise UserError(
+            f"--ray-address {address}: no cluster answers there ({error}); give HOST:PORT of its head, e.g. "
+            "10.0.0.1:6379"
+        ) from None
 
 
 def _short_folder() -> str | None:
@@ -140,7 +159,9 @@ class RayEngine:
             self._actor_of[reference] = actor
             self._load[actor] += 1
         else:
-            remote = ray.remote(serve_task).options(num_cpus=size.cpus, num_gpus=size.gpus, max_retries=0, name=stage.name)
+            remote = ray.remote(serve_task).options(
+                num_cpus=size.cpus, num_gpus=size.gpus, max_retries=0, name=stage.name
+            )
             reference = remote.remote(task, self.context)
         self._running[reference] = task
 
@@ -183,7 +204,9 @@ class RayEngine:
             raise error.cause or error from None
         except _LOST as error:
             if self._own and isinstance(error, (lost.LocalRayletDiedError, lost.NodeDiedError)):
-                raise RunStopped("the Ray node of this run ended (killed, or out of memory); the same command goes on from here") from None
+                raise RunStopped(
+                    "the Ray node of this run ended (killed, or out of memory); the same command goes on from here"
+                ) from None
             pool = self._pools.get(task.node.stage.name, [])
             if actor is not None and actor in pool:
                 pool.remove(actor)

@@ -41,12 +41,16 @@ def size_stages(stages: Sequence[Stage], cpus: float, gpus: float) -> dict[str, 
     wanted = sum(stage.resources.gpus for stage in actors)
     greedy = next((s for s in stages if s.resources.gpus > gpus), None)
     if greedy is not None:
-        raise UserError(f"stage {greedy.name}: wants {greedy.resources.gpus:g} GPUs and the cluster has {gpus:g}; "
-                        "set listen.device=cpu, or run where there are more")
+        raise UserError(
+            f"stage {greedy.name}: wants {greedy.resources.gpus:g} GPUs and the cluster has {gpus:g}; "
+            "set listen.device=cpu, or run where there are more"
+        )
     if wanted > gpus:
         names = ", ".join(s.name for s in actors if s.resources.gpus)
-        raise UserError(f"stages {names}: want {wanted:g} GPUs together and the cluster has {gpus:g}, so that they would wait "
-                        "for each other for ever; give each a smaller share, or leave one out of the recipe")
+        raise UserError(
+            f"stages {names}: want {wanted:g} GPUs together and the cluster has {gpus:g}, so that they would wait "
+            "for each other for ever; give each a smaller share, or leave one out of the recipe"
+        )
     budget = cpus / 2
     asked = sum(stage.resources.cpus for stage in actors)
     shrink = min(1.0, budget / asked) if asked else 1.0

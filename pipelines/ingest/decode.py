@@ -23,8 +23,9 @@ from schemas.errors import Reject
 TIMEOUT_S = 30.0
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 """Samples per second; beyond these a header is wrong, or describes no sound that anyone could hear."""
-_FOREIGN = frozenset({"mp4", "matroska", "asf", "avi", "wavpack", "ape", "musepack", "dsf", "amr", "tta",
-                      "tak", "flv", "aac"})
+_FOREIGN = frozenset(
+    {"mp4", "matroska", "asf", "avi", "wavpack", "ape", "musepack", "dsf", "amr", "tta", "tak", "flv", "aac"}
+)
 """Families that libsndfile does not read: of these ffmpeg alone can say that they hold no sample."""
 _SLACK_S = {"soundfile": 0.01, "ffmpeg": 0.1}
 """Least difference of claim and truth, in seconds: what ffmpeg reports includes the encoder's padding."""
@@ -149,7 +150,7 @@ def _pieces(
                 taken = block if limit is None else block[: limit - at]
                 held.append(_mean(taken))
                 cancelled = cancelled or bool(stream.channels > 1 and not held[-1].any() and taken.any())
-                at, block = at + len(taken), block[len(taken):]
+                at, block = at + len(taken), block[len(taken) :]
                 if at != limit:
                     continue
                 if at == end and stream.decoder == "ffmpeg":
@@ -195,9 +196,7 @@ def _decoded(
             note = "header_claims_more"
         elif -missing >= least:
             note = "header_claims_less"
-    return Decoded(
-        samples, rate, stream.channels, stream.decoder, begin / rate, stream.claimed_s, decoded_s, note
-    )
+    return Decoded(samples, rate, stream.channels, stream.decoder, begin / rate, stream.claimed_s, decoded_s, note)
 
 
 def open_stream(path: Path, start_s: float, stop_s: float | None, timeout_s: float) -> Stream:

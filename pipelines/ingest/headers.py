@@ -61,9 +61,7 @@ def read_header(file: BinaryIO, size: int) -> Header:
     start = 0
     if head[:3] == b"ID3" and len(head) >= 10:
         # Four bytes of seven bits (ID3v2.4, section 3.1); FLAC files may carry such tags too.
-        start = 10 + sum(
-            (byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)
-        )
+        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
         file.seek(start)
         head = file.read(12)
     if head[:4] == b"fLaC":
@@ -77,8 +75,7 @@ def read_header(file: BinaryIO, size: int) -> Header:
         frame = file.read(200)
         return Header(
             "mp3",
-            counted=frame[36:40] == b"VBRI"
-            or any(frame[i : i + 4] in (b"Xing", b"Info") for i in (13, 21, 36)),
+            counted=frame[36:40] == b"VBRI" or any(frame[i : i + 4] in (b"Xing", b"Info") for i in (13, 21, 36)),
         )
     return Header(next((name for at, magic, name in _MAGIC if head[at : at + len(magic)] == magic), None))
 

@@ -15,11 +15,53 @@ from schemas import tables
 from schemas.errors import UserError
 
 AUDIO = frozenset(
-    "." + name for name in (
-        "3gp", "aac", "ac3", "aif", "aifc", "aiff", "amr", "ape", "asf", "au", "avi", "caf", "dsf", "dts",
-        "flac", "flv", "m4a", "m4b", "m4v", "mka", "mkv", "mov", "mp2", "mp3", "mp4", "mpc", "mpeg", "mpg",
-        "oga", "ogg", "ogv", "opus", "rf64", "snd", "spx", "tak", "tta", "w64", "wav", "wave", "weba", "webm",
-        "wma", "wmv", "wv",
+    "." + name
+    for name in (
+        "3gp",
+        "aac",
+        "ac3",
+        "aif",
+        "aifc",
+        "aiff",
+        "amr",
+        "ape",
+        "asf",
+        "au",
+        "avi",
+        "caf",
+        "dsf",
+        "dts",
+        "flac",
+        "flv",
+        "m4a",
+        "m4b",
+        "m4v",
+        "mka",
+        "mkv",
+        "mov",
+        "mp2",
+        "mp3",
+        "mp4",
+        "mpc",
+        "mpeg",
+        "mpg",
+        "oga",
+        "ogg",
+        "ogv",
+        "opus",
+        "rf64",
+        "snd",
+        "spx",
+        "tak",
+        "tta",
+        "w64",
+        "wav",
+        "wave",
+        "weba",
+        "webm",
+        "wma",
+        "wmv",
+        "wv",
     )
 )
 """Extensions under which sound is published, lower case."""
@@ -74,9 +116,7 @@ class Source:
                 found.setdefault(file.stem, []).append(file)
         return found
 
-    def audio(
-        self, stems: Iterable[str], folders: tuple[str, ...] = (), foreign: tuple[str, ...] = ()
-    ) -> File | None:
+    def audio(self, stems: Iterable[str], folders: tuple[str, ...] = (), foreign: tuple[str, ...] = ()) -> File | None:
         """Return the audio file whose name without extension is the first of ``stems`` that there is.
 
         Args:
@@ -100,7 +140,7 @@ class Source:
 
     def below(self, file: File) -> str:
         """Return a file's path relative to the dataset's folder, POSIX."""
-        return file.path[len(self._prefix):]
+        return file.path[len(self._prefix) :]
 
     @cached_property
     def _prefix(self) -> str:

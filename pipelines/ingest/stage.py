@@ -60,13 +60,26 @@ class Ingest(Stage):
             recording_id = recording_id or f"sha256:{sha256(path)}"
             clip_id = f"{record['record_id']}-{round(piece.start_s * 1000)}"
             result.blobs.append(Blob("clips", clip_id, {"flac": flac}))
-            result.rows.append({column: record[column] for column in kept} | {
-                "clip_id": clip_id, "recording_id": recording_id,
-                "duration_s": samples / self.sample_rate, "sample_rate": self.sample_rate,
-                "source_start_s": piece.start_s, "source_rate": piece.rate, "source_channels": piece.channels,
-                "source_decoder": piece.decoder, "claimed_s": piece.claimed_s, "decoded_s": piece.decoded_s,
-                "note": piece.note, "gain_db": gain_db, "tar": "", "offset": 0, "size": 0,
-            })
+            result.rows.append(
+                {column: record[column] for column in kept}
+                | {
+                    "clip_id": clip_id,
+                    "recording_id": recording_id,
+                    "duration_s": samples / self.sample_rate,
+                    "sample_rate": self.sample_rate,
+                    "source_start_s": piece.start_s,
+                    "source_rate": piece.rate,
+                    "source_channels": piece.channels,
+                    "source_decoder": piece.decoder,
+                    "claimed_s": piece.claimed_s,
+                    "decoded_s": piece.decoded_s,
+                    "note": piece.note,
+                    "gain_db": gain_db,
+                    "tar": "",
+                    "offset": 0,
+                    "size": 0,
+                }
+            )
         if len(result.rows) == 1:
             result.rows[0]["clip_id"] = record["record_id"]
             result.blobs = [Blob("clips", record["record_id"], result.blobs[0].members)]

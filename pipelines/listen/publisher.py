@@ -30,7 +30,10 @@ class Publisher(Stage):
         result = Result()
         for clip in batch.rows.to_pylist():
             (record,) = records[clip["record_id"]]
-            rows = [evidence_row(clip["clip_id"], LISTENER, "1", n, **found) for n, found in enumerate(_published(clip, record))]
+            rows = [
+                evidence_row(clip["clip_id"], LISTENER, "1", n, **found)
+                for n, found in enumerate(_published(clip, record))
+            ]
             result.rows += rows
             if not rows:
                 result.drops.append((clip["clip_id"], "nothing_published"))
@@ -42,14 +45,23 @@ def _published(clip: dict[str, Any], record: dict[str, Any]) -> list[dict[str, A
 
     Events count from the excerpt's start; a clip that was cut later in the excerpt moves them.
     """
-    out: list[dict[str, Any]] = [{"kind": "tag", "name": label["name"], "class_id": label["class_id"]} for label in record["labels"]]
+    out: list[dict[str, Any]] = [
+        {"kind": "tag", "name": label["name"], "class_id": label["class_id"]} for label in record["labels"]
+    ]
     shift = clip["source_start_s"] - _excerpt_start(clip, record)
     for event in record["events"]:
         onset, offset = max(0.0, event["onset_s"] - shift), min(clip["duration_s"], event["offset_s"] - shift)
         if offset > onset:
             name = event["name"]
-            out.append({"kind": "event", "name": name, "class_id": name if name.startswith("/") else None,
-                        "onset_s": onset, "offset_s": offset})
+            out.append(
+                {
+                    "kind": "event",
+                    "name": name,
+                    "class_id": name if name.startswith("/") else None,
+                    "onset_s": onset,
+                    "offset_s": offset,
+                }
+            )
     out += [{"kind": "keyword", "name": word} for word in record["keywords"]]
     out += [{"kind": "caption", "name": "caption", "text": text} for text in record["captions"]]
     return out

@@ -71,8 +71,10 @@ class Listen(Stage):
             words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
             return Result(rejects=[Refusal(clips[0]["clip_id"], "listener_failed", words, clips[0]["source_path"])])
         for clip, findings in zip(clips, answers, strict=True):
-            result.rows += [evidence_row(clip["clip_id"], self.listener, listener.revision, n, **dataclasses.asdict(finding))
-                            for n, finding in enumerate(findings)]
+            result.rows += [
+                evidence_row(clip["clip_id"], self.listener, listener.revision, n, **dataclasses.asdict(finding))
+                for n, finding in enumerate(findings)
+            ]
             if not findings:
                 result.drops.append((clip["clip_id"], "nothing_heard"))
         return result

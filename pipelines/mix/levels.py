@@ -73,7 +73,11 @@ def mix(target: NDArray[np.int16], interferers: list[NDArray[np.int16]], asked_s
     room = FULL_SCALE - 1 - len(interferers)
     parts = [loudest(target), loudest(wide), *(gain * loudest(x) for x in interferers if len(interferers) > 1)]
     wide += target
-    scale = min(1.0, (peak * FULL_SCALE - 1 - len(interferers)) / max(1.0, loudest(wide)), *(room / max(1.0, part) for part in parts))
+    scale = min(
+        1.0,
+        (peak * FULL_SCALE - 1 - len(interferers)) / max(1.0, loudest(wide)),
+        *(room / max(1.0, part) for part in parts),
+    )
     stem = scaled(target, scale)
     rest = added(scaled(x, scale * gain) for x in interferers)
     if not stem.any() or not rest.any():
@@ -111,7 +115,9 @@ def place(samples: NDArray[np.int16], start: int, at: int, length: int, total: i
     """
     piece = samples[start : start + length]
     if len(piece) != length or at < 0 or at + length > total:
-        raise ValueError(f"a piece of {length} samples from {start} at {at} does not fit into {total} (clip has {len(samples)})")
+        raise ValueError(
+            f"a piece of {length} samples from {start} at {at} does not fit into {total} (clip has {len(samples)})"
+        )
     out = np.zeros(total, dtype=np.int16)
     out[at : at + length] = piece
     return out

@@ -64,8 +64,10 @@ class PlanMixtures(Stage):
     def revisions(self) -> dict[str, str]:
         """The instruction patterns and the ontology, as hashes."""
         ontology = configs_dir() / "labels" / "audioset_ontology.csv"
-        return {"templates": fingerprint((configs_dir() / self.templates).read_text(encoding="utf-8")),
-                "ontology": fingerprint(ontology.read_text(encoding="utf-8"))}
+        return {
+            "templates": fingerprint((configs_dir() / self.templates).read_text(encoding="utf-8")),
+            "ontology": fingerprint(ontology.read_text(encoding="utf-8")),
+        }
 
     def check(self) -> None:
         """Raise UserError for a template file that is missing or malformed."""
@@ -104,7 +106,9 @@ class PlanMixtures(Stage):
         home = homes[clip["recording_id"]]
         return f"recording_in_{home}" if home != clip["split"] else None
 
-    def _mixture(self, pool: list[Source], number: int, k: int, templates: Templates, context: Context) -> dict[str, Any] | None:
+    def _mixture(
+        self, pool: list[Source], number: int, k: int, templates: Templates, context: Context
+    ) -> dict[str, Any] | None:
         target = pool[number]
         key = f"{target.row['clip_id']}/{k}"
         seed = context.seed(self.name, key)
@@ -117,10 +121,18 @@ class PlanMixtures(Stage):
         sources = [_placed(rng, source, length) for source in (target, partner)]
         extract, remove = instructions(rng, templates, target.class_names, partner.class_names)
         return {
-            "mixture_id": f"mix-{digest('mixture', str(seed), key).hex()[:16]}", "split": target.row["split"],
-            "target_clip_id": target.row["clip_id"], "interferer_clip_ids": [partner.row["clip_id"]], "snr_db": snr,
-            "length": length, "sample_rate": self.sample_rate, "sources": sources, "query": target.text,
-            "instruction_extract": extract, "instruction_remove": remove, "seed": seed,
+            "mixture_id": f"mix-{digest('mixture', str(seed), key).hex()[:16]}",
+            "split": target.row["split"],
+            "target_clip_id": target.row["clip_id"],
+            "interferer_clip_ids": [partner.row["clip_id"]],
+            "snr_db": snr,
+            "length": length,
+            "sample_rate": self.sample_rate,
+            "sources": sources,
+            "query": target.text,
+            "instruction_extract": extract,
+            "instruction_remove": remove,
+            "seed": seed,
         }
 
 
@@ -162,8 +174,16 @@ def _placed(rng: np.random.Generator, source: Source, total: int) -> dict[str, A
     samples = round(clip["duration_s"] * clip["sample_rate"])
     length = min(samples, total)
     return {
-        "clip_id": clip["clip_id"], "recording_id": clip["recording_id"], "tar": clip["tar"], "offset": clip["offset"],
-        "size": clip["size"], "start": int(rng.integers(samples - length + 1)), "at": int(rng.integers(total - length + 1)),
-        "length": length, "class_ids": source.class_ids, "class_names": source.class_names, "text": source.text,
+        "clip_id": clip["clip_id"],
+        "recording_id": clip["recording_id"],
+        "tar": clip["tar"],
+        "offset": clip["offset"],
+        "size": clip["size"],
+        "start": int(rng.integers(samples - length + 1)),
+        "at": int(rng.integers(total - length + 1)),
+        "length": length,
+        "class_ids": source.class_ids,
+        "class_names": source.class_names,
+        "text": source.text,
         "licence": clip["licence"],
     }

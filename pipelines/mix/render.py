@@ -49,8 +49,11 @@ class Render(Stage):
                 result.rejects.append(Refusal(plan["mixture_id"], "cannot_mix", str(error)))
                 continue
             row = mixture_row(plan, mixed)
-            members = {"mixture.flac": encode_flac(mixed.mixture, plan["sample_rate"]),
-                       "target.flac": encode_flac(mixed.target, plan["sample_rate"]), "json": sample_json(plan, row)}
+            members = {
+                "mixture.flac": encode_flac(mixed.mixture, plan["sample_rate"]),
+                "target.flac": encode_flac(mixed.target, plan["sample_rate"]),
+                "json": sample_json(plan, row),
+            }
             result.rows.append(row)
             result.blobs.append(Blob(plan["split"], plan["mixture_id"], members))
         return result
@@ -70,28 +73,61 @@ def mixture_row(plan: dict[str, Any], mixed: Mixed) -> dict[str, Any]:
     target, *rest = plan["sources"]
     licences = [source["licence"] for source in plan["sources"]]
     return {
-        "mixture_id": plan["mixture_id"], "split": plan["split"], "target_clip_id": plan["target_clip_id"],
-        "interferer_clip_ids": plan["interferer_clip_ids"], "target_class_ids": target["class_ids"],
+        "mixture_id": plan["mixture_id"],
+        "split": plan["split"],
+        "target_clip_id": plan["target_clip_id"],
+        "interferer_clip_ids": plan["interferer_clip_ids"],
+        "target_class_ids": target["class_ids"],
         "interferer_class_ids": sorted({c for source in rest for c in source["class_ids"]}),
-        "snr_db": plan["snr_db"], "achieved_snr_db": mixed.achieved_snr_db, "target_gain": mixed.target_gain,
-        "interferer_gain": mixed.interferer_gain, "peak": mixed.peak, "duration_s": plan["length"] / plan["sample_rate"],
-        "sample_rate": plan["sample_rate"], "query": plan["query"], "instruction_extract": plan["instruction_extract"],
+        "snr_db": plan["snr_db"],
+        "achieved_snr_db": mixed.achieved_snr_db,
+        "target_gain": mixed.target_gain,
+        "interferer_gain": mixed.interferer_gain,
+        "peak": mixed.peak,
+        "duration_s": plan["length"] / plan["sample_rate"],
+        "sample_rate": plan["sample_rate"],
+        "query": plan["query"],
+        "instruction_extract": plan["instruction_extract"],
         "instruction_remove": plan["instruction_remove"],
-        "licence": None if None in licences else " + ".join(sorted(set(licences))), "seed": plan["seed"],
-        "tar": "", "offset": 0, "size": 0,
+        "licence": None if None in licences else " + ".join(sorted(set(licences))),
+        "seed": plan["seed"],
+        "tar": "",
+        "offset": 0,
+        "size": 0,
     }
 
 
 def sample_json(plan: dict[str, Any], row: dict[str, Any]) -> bytes:
     """Return the ``json`` member of a sample: all that a trainer or a careful reader needs, with its sources."""
     target, *rest = plan["sources"]
-    facts = {key: row[key] for key in ("mixture_id", "split", "target_clip_id", "interferer_clip_ids", "snr_db", "achieved_snr_db",
-                                       "target_gain", "interferer_gain", "peak", "sample_rate", "query", "instruction_extract",
-                                       "instruction_remove", "licence", "seed")}
+    facts = {
+        key: row[key]
+        for key in (
+            "mixture_id",
+            "split",
+            "target_clip_id",
+            "interferer_clip_ids",
+            "snr_db",
+            "achieved_snr_db",
+            "target_gain",
+            "interferer_gain",
+            "peak",
+            "sample_rate",
+            "query",
+            "instruction_extract",
+            "instruction_remove",
+            "licence",
+            "seed",
+        )
+    }
     facts |= {
-        "target_classes": target["class_ids"], "target_class_names": target["class_names"],
+        "target_classes": target["class_ids"],
+        "target_class_names": target["class_names"],
         "interferer_classes": row["interferer_class_ids"],
         "interferer_class_names": [name for source in rest for name in source["class_names"]],
-        "sources": [{key: s[key] for key in ("clip_id", "recording_id", "start", "at", "length", "licence")} for s in plan["sources"]],
+        "sources": [
+            {key: s[key] for key in ("clip_id", "recording_id", "start", "at", "length", "licence")}
+            for s in plan["sources"]
+        ],
     }
     return canonical_json(facts).encode()

@@ -45,7 +45,9 @@ def phrase(class_names: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def instructions(rng: np.random.Generator, templates: Templates, target: list[str], interferers: list[str]) -> tuple[str, str]:
+def instructions(
+    rng: np.random.Generator, templates: Templates, target: list[str], interferers: list[str]
+) -> tuple[str, str]:
     """Return an instruction that asks for the target and one that asks for the interferers to be removed."""
     extract = templates.extract[int(rng.integers(len(templates.extract)))]
     remove = templates.remove[int(rng.integers(len(templates.remove)))]

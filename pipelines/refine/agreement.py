@@ -75,11 +75,7 @@ def agreement(
 
     """
     words = same_words(text)
-    others = [
-        g
-        for g in grounds
-        if g.caption is None or (g.evidence_id not in own and same_words(g.caption) != words)
-    ]
+    others = [g for g in grounds if g.caption is None or (g.evidence_id not in own and same_words(g.caption) != words)]
     mentions = sources(text, index)
     first = {mention.class_id: mention for mention in reversed(mentions)}
     sounds = dict.fromkeys(mention.class_id for mention in mentions)
@@ -130,9 +126,7 @@ def _events(class_id: str, grounds: Sequence[Ground], ontology: Ontology) -> dic
     return {
         ground.evidence_id: (ground.onset_s, ground.offset_s)
         for ground in grounds
-        if ground.onset_s is not None
-        and ground.offset_s is not None
-        and _related(ground.class_id, class_id, ontology)
+        if ground.onset_s is not None and ground.offset_s is not None and _related(ground.class_id, class_id, ontology)
     }
 
 

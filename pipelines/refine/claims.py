@@ -16,9 +16,7 @@ Relation = Literal["then", "while"]
 AMBIGUOUS = "/t/dd00098"
 """AudioSet's heading of names such as "Hum" or "Rattle": how a thing sounds, not which thing it is."""
 
-_THEN = re.compile(
-    r"\b(?:then|followed by|before|after(?:wards?| that| which| this)|later|next(?! to)|finally)\b"
-)
+_THEN = re.compile(r"\b(?:then|followed by|before|after(?:wards?| that| which| this)|later|next(?! to)|finally)\b")
 _AFTER = re.compile(r"\b(?:after(?!wards?| that| which| this)|following|preceded by)\b")
 _WHILE = re.compile(r"\b(?:while|whilst|as|during|simultaneously|at the same time)\b")
 _NOT_TIME = re.compile(r"\b(?:as \w+ as|as (?:well|if|though|part)|(?:such|just|same) as)\b")

@@ -31,9 +31,7 @@ class Decide(Stage):
         for clip in batch.rows.to_pylist():
             scored = [(each, _score(scores[each["candidate_id"]])) for each in candidates[clip["clip_id"]]]
             verdict = decide(scored, self.min_agreement)
-            result.rows.append(
-                {key: clip[key] for key in ("clip_id", "dataset", "split", "licence")} | verdict
-            )
+            result.rows.append({key: clip[key] for key in ("clip_id", "dataset", "split", "licence")} | verdict)
         return result
 
 

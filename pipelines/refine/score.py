@@ -29,9 +29,7 @@ class Score(Stage):
 
     def process(self, batch: Batch, context: Context) -> Result:
         """Serve rows of ``candidates``."""
-        evidence, classes, clips = (
-            batch.grouped(table, "clip_id") for table in ("evidence", "classes", "clips")
-        )
+        evidence, classes, clips = (batch.grouped(table, "clip_id") for table in ("evidence", "classes", "clips"))
         index = default_index()
         known: dict[str, tuple[list[Ground], Facts]] = {}
         result = Result()

@@ -61,8 +61,10 @@ def histogram(title: str, unit: str, bins: Sequence[Bin]) -> Markup:
             tall = room * count / most
             top -= tall
             if count:
-                parts.append(f'<rect class="bar {escape(kind)}" x="{left:.1f}" y="{top:.1f}" '
-                             f'width="{right - left:.1f}" height="{tall:.1f}"/>')
+                parts.append(
+                    f'<rect class="bar {escape(kind)}" x="{left:.1f}" y="{top:.1f}" '
+                    f'width="{right - left:.1f}" height="{tall:.1f}"/>'
+                )
         if item.total:
             centre = (left + right) / 2
             parts.append(f'<text class="count" x="{centre:.1f}" y="{top - 4:.1f}">{short(item.total)}</text>')
@@ -85,17 +87,19 @@ def scatter(title: str, unit: str, points: Sequence[tuple[float, float]]) -> Mar
         return size * (value - low) / (high - low)
 
     base = top + size
-    parts = [f'<line class="same" x1="{left}" y1="{base}" x2="{left + size}" y2="{top}"/>',
-             f'<rect class="frame" x="{left}" y="{top}" width="{size}" height="{size}"/>']
+    parts = [
+        f'<line class="same" x1="{left}" y1="{base}" x2="{left + size}" y2="{top}"/>',
+        f'<rect class="frame" x="{left}" y="{top}" width="{size}" height="{size}"/>',
+    ]
     for tick in _ticks(low, high, step):
         at = place(tick)
         parts.append(f'<text class="tick" x="{left + at:.1f}" y="{base + 14}">{number(tick)}</text>')
         parts.append(f'<text class="tick end" x="{left - 6}" y="{base - at + 4:.1f}">{number(tick)}</text>')
-    parts += [f'<circle class="dot" cx="{left + place(x):.1f}" cy="{base - place(y):.1f}" r="2.6"/>'
-              for x, y in points]
+    parts += [f'<circle class="dot" cx="{left + place(x):.1f}" cy="{base - place(y):.1f}" r="2.6"/>' for x, y in points]
     parts.append(f'<text class="unit" x="{left + size / 2}" y="{base + 31}">asked, {escape(unit)}</text>')
-    parts.append(f'<text class="unit" transform="translate(16 {top + size / 2}) rotate(-90)">'
-                 f'achieved, {escape(unit)}</text>')
+    parts.append(
+        f'<text class="unit" transform="translate(16 {top + size / 2}) rotate(-90)">achieved, {escape(unit)}</text>'
+    )
     span = f"{number(min(values))} to {number(max(values))} {unit}"
     return _svg(f"{title}: {len(points):,} points from {span}", height, parts)
 

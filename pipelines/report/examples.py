@@ -32,12 +32,15 @@ def examples(workspace: Workspace) -> tuple[list[Row], list[Row]]:
 
 
 def _captions(workspace: Workspace) -> list[Row]:
-    drawn = dicts(workspace, f"""
+    drawn = dicts(
+        workspace,
+        f"""
         SELECT captions.*, clips.tar, clips."offset", clips."size", clips.source_path, clips.attribution,
                row_number() OVER (PARTITION BY decision, captions.dataset
                                   ORDER BY md5(clip_id), clip_id) AS turn
         FROM captions JOIN clips USING (clip_id)
-        QUALIFY turn <= {CAPTIONS} ORDER BY turn, md5(clip_id), clip_id""")
+        QUALIFY turn <= {CAPTIONS} ORDER BY turn, md5(clip_id), clip_id""",
+    )
     chosen = [row for decision, share in _quota(drawn).items() for row in _of(drawn, decision)[:share]]
     ids = [row["clip_id"] for row in chosen]
     number = "CAST(regexp_extract(evidence_id, '[0-9]+$') AS BIGINT)"
@@ -52,8 +55,11 @@ def _captions(workspace: Workspace) -> list[Row]:
         row["classes"] = known[clip_id]
         row["events"] = [item for item in evidence if item["onset_s"] is not None]
         untimed = [item for item in evidence if item["onset_s"] is None]
-        row["tags"] = [{**item, "says": f"{item['listener']}: {item['kind']}s"} for item in untimed
-                       if item["kind"] in ("tag", "keyword")]
+        row["tags"] = [
+            {**item, "says": f"{item['listener']}: {item['kind']}s"}
+            for item in untimed
+            if item["kind"] in ("tag", "keyword")
+        ]
         row["facts"] = [item for item in evidence if item["kind"] == "fact"]
         row["published"] = [item for item in evidence if item["kind"] == "caption"]
     return chosen
@@ -73,19 +79,29 @@ def _of(rows: list[Row], decision: str) -> list[Row]:
 
 
 def _mixtures(workspace: Workspace) -> list[Row]:
-    chosen = dicts(workspace, f"""
+    chosen = dicts(
+        workspace,
+        f"""
         SELECT mixtures.*, clips.dataset
         FROM mixtures LEFT JOIN clips ON clips.clip_id = mixtures.target_clip_id
         ORDER BY row_number() OVER (PARTITION BY mixtures.split, clips.dataset
                                     ORDER BY md5(mixture_id), mixture_id),
-                 md5(mixture_id), mixture_id LIMIT {MIXTURES}""")
+                 md5(mixture_id), mixture_id LIMIT {MIXTURES}""",
+    )
     ids = [row["mixture_id"] for row in chosen]
     found = dicts(workspace, "SELECT mixture_id, sources FROM plan WHERE list_contains(?, mixture_id)", [ids])
     plans = {row["mixture_id"]: row["sources"] for row in found}
     for row in chosen:
         rate = row["sample_rate"]
-        row["sources"] = [{**source, "seconds": source["length"] / rate, "start_s": source["start"] / rate,
-                           "at_s": source["at"] / rate} for source in plans[row["mixture_id"]]]
+        row["sources"] = [
+            {
+                **source,
+                "seconds": source["length"] / rate,
+                "start_s": source["start"] / rate,
+                "at_s": source["at"] / rate,
+            }
+            for source in plans[row["mixture_id"]]
+        ]
     return chosen
 
 

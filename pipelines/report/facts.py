@@ -17,7 +17,9 @@ BARS = 12
 
 def summary(workspace: Workspace) -> Row:
     """Return the figures at the top of the page."""
-    (row,) = dicts(workspace, """
+    (row,) = dicts(
+        workspace,
+        """
         SELECT (SELECT count(*) FROM records) AS records,
                (SELECT count(*) FROM clips) AS clips,
                (SELECT count(DISTINCT recording_id) FROM clips) AS recordings,
@@ -28,28 +30,35 @@ def summary(workspace: Workspace) -> Row:
                (SELECT count(*) FROM mixtures) AS mixtures,
                (SELECT count(DISTINCT tar) FROM samples) AS shards,
                (SELECT count(*) FROM rejects) AS rejects,
-               (SELECT count(*) FROM drops) AS drops""")
+               (SELECT count(*) FROM drops) AS drops""",
+    )
     return row | {"seconds": row["milliseconds"] / 1000}
 
 
 def stages(workspace: Workspace) -> list[Row]:
     """Return what each stage took in and what became of it, in the order of the data's flow: the markers'."""
-    return dicts(workspace, """
+    return dicts(
+        workspace,
+        """
         SELECT stage, count(*) AS commits, sum(rows_in) AS rows_in, sum(rows_out) AS rows_out,
                sum(rejects) AS rejects, sum(drops) AS drops,
                sum(rows_in) - sum(rows_out) - sum(rejects) - sum(drops) AS missing,
                sum(CAST(round(seconds * 1000) AS BIGINT)) / 1000 AS seconds
         FROM (SELECT *, row_number() OVER () AS place FROM markers)
-        GROUP BY stage ORDER BY min(place)""")
+        GROUP BY stage ORDER BY min(place)""",
+    )
 
 
 def rejects(workspace: Workspace) -> list[Row]:
     """Return errors by stage and class with their count and up to three examples, the most frequent first."""
-    found = dicts(workspace, """
+    found = dicts(
+        workspace,
+        """
         SELECT stage, error, count(*) OVER same AS n, clip_id, source, message
         FROM rejects WINDOW same AS (PARTITION BY stage, error)
         QUALIFY row_number() OVER (PARTITION BY stage, error ORDER BY md5(clip_id), clip_id) <= 3
-        ORDER BY n DESC, stage, error, md5(clip_id), clip_id""")
+        ORDER BY n DESC, stage, error, md5(clip_id), clip_id""",
+    )
     groups: dict[tuple[str, str], Row] = {}
     for row in found:
         group = groups.setdefault((row["stage"], row["error"]), {**row, "examples": []})
@@ -59,16 +68,22 @@ def rejects(workspace: Workspace) -> list[Row]:
 
 def drops(workspace: Workspace) -> list[Row]:
     """Return reasons by stage with their count, the most frequent first."""
-    return dicts(workspace, """
-        SELECT stage, reason, count(*) AS n FROM drops GROUP BY ALL ORDER BY n DESC, stage, reason""")
+    return dicts(
+        workspace,
+        """
+        SELECT stage, reason, count(*) AS n FROM drops GROUP BY ALL ORDER BY n DESC, stage, reason""",
+    )
 
 
 def origins(workspace: Workspace) -> list[Row]:
     """Return clips, seconds and up to four licences of each dataset and split; None is unknown."""
-    found = dicts(workspace, """
+    found = dicts(
+        workspace,
+        """
         SELECT dataset, split, licence, count(*) AS n,
                sum(CAST(round(duration_s * 1000) AS BIGINT)) AS milliseconds
-        FROM clips GROUP BY ALL ORDER BY dataset, split, n DESC, licence NULLS LAST""")
+        FROM clips GROUP BY ALL ORDER BY dataset, split, n DESC, licence NULLS LAST""",
+    )
     groups: dict[tuple[str, str], Row] = {}
     for row in found:
         dataset, split = row["dataset"], row["split"]
@@ -89,11 +104,17 @@ def origins(workspace: Workspace) -> list[Row]:
 def sources(workspace: Workspace) -> dict[str, list[Row]]:
     """Return what the files were like: their own rates, and what a careful reader should know of them."""
     return {
-        "rates": dicts(workspace, """
-            SELECT source_rate AS name, count(*) AS n FROM clips GROUP BY ALL ORDER BY source_rate"""),
-        "notes": dicts(workspace, """
+        "rates": dicts(
+            workspace,
+            """
+            SELECT source_rate AS name, count(*) AS n FROM clips GROUP BY ALL ORDER BY source_rate""",
+        ),
+        "notes": dicts(
+            workspace,
+            """
             SELECT note AS name, count(*) AS n FROM clips WHERE note IS NOT NULL
-            GROUP BY ALL ORDER BY n DESC, note"""),
+            GROUP BY ALL ORDER BY n DESC, note""",
+        ),
     }
 
 
@@ -101,13 +122,19 @@ def classes(workspace: Workspace) -> dict[str, Any]:
     """Return the most frequent classes, names that map to none, the number of classes, and clips by state."""
     states = dicts(workspace, "SELECT state, count(DISTINCT clip_id) AS n FROM classes GROUP BY ALL")
     return {
-        "top": dicts(workspace, """
+        "top": dicts(
+            workspace,
+            """
             SELECT class_name AS name, count(DISTINCT clip_id) AS n FROM classes WHERE class_id IS NOT NULL
-            GROUP BY class_id, class_name ORDER BY n DESC, class_name, class_id LIMIT 20"""),
-        "unmapped": dicts(workspace, """
+            GROUP BY class_id, class_name ORDER BY n DESC, class_name, class_id LIMIT 20""",
+        ),
+        "unmapped": dicts(
+            workspace,
+            """
             SELECT class_name AS name, count(DISTINCT clip_id) AS n FROM classes
             WHERE class_id IS NULL AND class_name IS NOT NULL
-            GROUP BY class_name ORDER BY n DESC, class_name LIMIT 20"""),
+            GROUP BY class_name ORDER BY n DESC, class_name LIMIT 20""",
+        ),
         "distinct": dicts(workspace, "SELECT count(DISTINCT class_id) AS n FROM classes")[0]["n"],
         "states": {row["state"]: row["n"] for row in states},
     }
@@ -116,42 +143,64 @@ def classes(workspace: Workspace) -> dict[str, Any]:
 def captions(workspace: Workspace) -> dict[str, list[Row]]:
     """Return the methods with their decisions and median score, and the reasons of what was not accepted."""
     return {
-        "methods": dicts(workspace, """
+        "methods": dicts(
+            workspace,
+            """
             SELECT coalesce(captions.method, 'none') AS method, coalesce(candidates.style, 'none') AS style,
                    count(*) AS n,
                    count(*) FILTER (decision = 'accepted') AS accepted,
                    count(*) FILTER (decision = 'refused') AS refused,
                    count(*) FILTER (decision = 'abstained') AS abstained, median(score) AS score
             FROM captions LEFT JOIN candidates USING (candidate_id)
-            GROUP BY ALL ORDER BY n DESC, method, style"""),
-        "reasons": dicts(workspace, """
+            GROUP BY ALL ORDER BY n DESC, method, style""",
+        ),
+        "reasons": dicts(
+            workspace,
+            """
             SELECT decision, reason, count(*) AS n
             FROM (SELECT decision, unnest(reasons) AS reason FROM captions)
-            WHERE decision <> 'accepted' GROUP BY ALL ORDER BY n DESC, decision, reason LIMIT 12"""),
+            WHERE decision <> 'accepted' GROUP BY ALL ORDER BY n DESC, decision, reason LIMIT 12""",
+        ),
     }
 
 
 def mixtures(workspace: Workspace) -> Row:
     """Return how well the asked ratio was met, and up to 400 pairs of asked and achieved, in dB."""
-    (row,) = dicts(workspace, """
+    (row,) = dicts(
+        workspace,
+        """
         SELECT count(*) AS n, max(abs(achieved_snr_db - snr_db)) AS worst,
                median(abs(achieved_snr_db - snr_db)) AS typical, max(peak) AS peak,
-               count(*) FILTER (licence IS NULL) AS unlicensed FROM mixtures""")
-    points = dicts(workspace, """
-        SELECT snr_db, achieved_snr_db FROM mixtures ORDER BY md5(mixture_id), mixture_id LIMIT 400""")
+               count(*) FILTER (licence IS NULL) AS unlicensed FROM mixtures""",
+    )
+    points = dicts(
+        workspace,
+        """
+        SELECT snr_db, achieved_snr_db FROM mixtures ORDER BY md5(mixture_id), mixture_id LIMIT 400""",
+    )
     return row | {"points": [(point["snr_db"], point["achieved_snr_db"]) for point in points]}
 
 
 def shards(workspace: Workspace) -> list[Row]:
     """Return where shards lie: a pattern per kind and split, with tars, samples and bytes of the samples."""
-    return dicts(workspace, r"""
+    return dicts(
+        workspace,
+        r"""
         SELECT kind, split, regexp_replace(tar, '-[0-9]+-[0-9]+\.tar$', '-*.tar') AS pattern,
                count(DISTINCT tar) AS tars, count(*) AS samples, sum("size") AS bytes
-        FROM samples GROUP BY ALL ORDER BY kind, split, pattern""")
+        FROM samples GROUP BY ALL ORDER BY kind, split, pattern""",
+    )
 
 
-def bins(workspace: Workspace, values: str, kinds: tuple[str, ...] = ("",), *, low: float | None = None,
-         step: float | None = None, whole: bool = False) -> list[Bin]:
+def bins(
+    workspace: Workspace,
+    values: str,
+    kinds: tuple[str, ...] = ("",),
+    *,
+    low: float | None = None,
+    step: float | None = None,
+    whole: bool = False,
+) -> list[Bin]:
     """Return the histogram of a query's column ``x`` by its column ``kind``; empty where every value is null.
 
     Args:
@@ -170,10 +219,13 @@ def bins(workspace: Workspace, values: str, kinds: tuple[str, ...] = ("",), *, l
     shift = 0.5 if whole else 0.0
     base = (math.floor(span["least"] / wide) * wide if low is None else low) + shift
     kind = "kind" if len(kinds) > 1 else "''"
-    found = dicts(workspace, f"""
+    found = dicts(
+        workspace,
+        f"""
         SELECT CAST(greatest(ceil((x - {base!r}) / {wide!r}) - 1, 0) AS BIGINT) AS bar, {kind} AS kind,
                count(*) AS n
-        FROM ({values}) WHERE x IS NOT NULL GROUP BY ALL""")
+        FROM ({values}) WHERE x IS NOT NULL GROUP BY ALL""",
+    )
     counts = {(row["bar"], row["kind"]): row["n"] for row in found}
     last = max(bar for bar, _ in counts)
     stacks = [tuple((kind, counts.get((n, kind), 0)) for kind in kinds) for n in range(last + 1)]

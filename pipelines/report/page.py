@@ -21,27 +21,45 @@ FOLDER = "report"
 PAGE = f"{FOLDER}/index.html"
 
 ASK = (
-    ("Captions of one kind of sound, the surest first", """\
+    (
+        "Captions of one kind of sound, the surest first",
+        """\
 SELECT clip_id, caption, score, captions.licence
 FROM captions JOIN classes USING (clip_id)
 WHERE decision = 'accepted' AND class_name ILIKE '%dog%'
-ORDER BY score DESC NULLS LAST"""),
-    ("All evidence behind one caption", """\
+ORDER BY score DESC NULLS LAST""",
+    ),
+    (
+        "All evidence behind one caption",
+        """\
 SELECT evidence.* FROM evidence JOIN (
   SELECT unnest(evidence_ids) AS evidence_id FROM candidates JOIN captions USING (candidate_id)
-  ORDER BY captions.clip_id LIMIT 50) USING (evidence_id)"""),
-    ("What was refused, and which of its claims nothing supports", """\
+  ORDER BY captions.clip_id LIMIT 50) USING (evidence_id)""",
+    ),
+    (
+        "What was refused, and which of its claims nothing supports",
+        """\
 SELECT captions.clip_id, caption, captions.score, unsupported
 FROM captions JOIN scores USING (candidate_id) WHERE decision = 'refused'
-ORDER BY captions.score"""),
-    ("Mixtures whose target is much quieter than the rest", """\
+ORDER BY captions.score""",
+    ),
+    (
+        "Mixtures whose target is much quieter than the rest",
+        """\
 SELECT mixture_id, achieved_snr_db, query, instruction_extract, tar, "offset", "size"
-FROM mixtures WHERE achieved_snr_db < -10 ORDER BY achieved_snr_db"""),
-    ("Hours per licence; NULL is unknown, which is not free", """\
+FROM mixtures WHERE achieved_snr_db < -10 ORDER BY achieved_snr_db""",
+    ),
+    (
+        "Hours per licence; NULL is unknown, which is not free",
+        """\
 SELECT licence, count(*) AS clips, round(sum(duration_s) / 3600, 2) AS hours
-FROM clips GROUP BY ALL ORDER BY clips DESC"""),
-    ("Every reject of one recording", """\
-SELECT stage, error, message FROM rejects ORDER BY source, stage LIMIT 100"""),
+FROM clips GROUP BY ALL ORDER BY clips DESC""",
+    ),
+    (
+        "Every reject of one recording",
+        """\
+SELECT stage, error, message FROM rejects ORDER BY source, stage LIMIT 100""",
+    ),
 )
 """Questions to begin with; each runs as it stands."""
 
@@ -63,20 +81,47 @@ def write_report(workspace: Workspace) -> str:
 
 def page(workspace: Workspace) -> str:
     """Return the report of a finished run as HTML."""
-    numbers: dict[str, Any] = {part.__name__: part(workspace) for part in (
-        facts.summary, facts.stages, facts.rejects, facts.drops, facts.origins, facts.sources, facts.classes,
-        facts.captions, facts.mixtures, facts.shards)}
+    numbers: dict[str, Any] = {
+        part.__name__: part(workspace)
+        for part in (
+            facts.summary,
+            facts.stages,
+            facts.rejects,
+            facts.drops,
+            facts.origins,
+            facts.sources,
+            facts.classes,
+            facts.captions,
+            facts.mixtures,
+            facts.shards,
+        )
+    }
     captions, mixtures = examples(workspace)
     here = Path(__file__).parent
-    environment = Environment(loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined,
-                              finalize=_printable, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"thousands": _thousands, "time": _time, "db": _db, "size": _size,
-                            "percent": _percent, "tiny": _tiny}
+    environment = Environment(
+        loader=FileSystemLoader(here),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "thousands": _thousands,
+        "time": _time,
+        "db": _db,
+        "size": _size,
+        "percent": _percent,
+        "tiny": _tiny,
+    }
     return environment.get_template("page.html.j2").render(
-        **numbers, name=json.loads(workspace.read("run.json"))["name"],
+        **numbers,
+        name=json.loads(workspace.read("run.json"))["name"],
         css=Markup((here / "page.css").read_text(encoding="utf-8")),
-        charts=_charts(workspace, numbers["mixtures"]["points"]), caption_examples=captions,
-        mixture_examples=mixtures, ask=ASK,
+        charts=_charts(workspace, numbers["mixtures"]["points"]),
+        caption_examples=captions,
+        mixture_examples=mixtures,
+        ask=ASK,
     )
 
 
@@ -89,8 +134,11 @@ def _charts(workspace: Workspace, points: list[tuple[float, float]]) -> dict[str
     drawn = {
         "durations": ("Duration of clips", "seconds", facts.bins(workspace, durations, low=0.0)),
         "words": ("Length of captions", "words", facts.bins(workspace, words, kinds, low=0.0, whole=True)),
-        "scores": ("Score of captions", "share of claims that evidence supports",
-                   facts.bins(workspace, scores, kinds, low=0.0, step=0.1)),
+        "scores": (
+            "Score of captions",
+            "share of claims that evidence supports",
+            facts.bins(workspace, scores, kinds, low=0.0, step=0.1),
+        ),
         "snr": ("Achieved ratio of target to interference", "dB", facts.bins(workspace, ratios)),
     }
     charts = {name: histogram(*parts) if parts[2] else None for name, parts in drawn.items()}

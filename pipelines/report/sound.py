@@ -125,13 +125,23 @@ def views(sounds: list[Sound], lead: Sound, cap: int) -> list[dict[str, Any]]:
     flacs, first, length = heard(sounds, lead, cap)
     powers = [mel_power(sound.samples, sound.rate) for sound in sounds]
     total, reference = len(lead.samples), float(powers[0].max())
-    return [{
-        "label": sound.label, "audio": _data_uri("audio/flac", flac),
-        "picture": _data_uri("image/png", spectrogram_png(power, reference)),
-        "rate": sound.rate, "seconds": total / sound.rate, "whole_s": sound.whole_s, "quieter": sound.quieter,
-        "from_s": first / sound.rate, "to_s": (first + length) / sound.rate, "cut": length < total,
-        "before": 100 * first / total, "after": 100 * (total - first - length) / total,
-    } for sound, flac, power in zip(sounds, flacs, powers, strict=True)]
+    return [
+        {
+            "label": sound.label,
+            "audio": _data_uri("audio/flac", flac),
+            "picture": _data_uri("image/png", spectrogram_png(power, reference)),
+            "rate": sound.rate,
+            "seconds": total / sound.rate,
+            "whole_s": sound.whole_s,
+            "quieter": sound.quieter,
+            "from_s": first / sound.rate,
+            "to_s": (first + length) / sound.rate,
+            "cut": length < total,
+            "before": 100 * first / total,
+            "after": 100 * (total - first - length) / total,
+        }
+        for sound, flac, power in zip(sounds, flacs, powers, strict=True)
+    ]
 
 
 def _data_uri(kind: str, data: bytes) -> str:

@@ -62,17 +62,19 @@ class Clip:
 
     def truth(self) -> str:
         """Return the clip's line of ``truth.jsonl``."""
-        return json.dumps({
-            "corpus": self.corpus,
-            "id": self.source_id,
-            "file": self.file,
-            "clip_start_s": self.start_s,
-            "seconds": self.seconds,
-            "classes": [event.mid for event in self.events],
-            "events": [event._asdict() for event in self.events],
-            "background_db": self.background_db,
-            "defect": self.defect,
-        })
+        return json.dumps(
+            {
+                "corpus": self.corpus,
+                "id": self.source_id,
+                "file": self.file,
+                "clip_start_s": self.start_s,
+                "seconds": self.seconds,
+                "classes": [event.mid for event in self.events],
+                "events": [event._asdict() for event in self.events],
+                "background_db": self.background_db,
+                "defect": self.defect,
+            }
+        )
 
 
 def generator(seed: int, key: str) -> np.random.Generator:

@@ -55,9 +55,7 @@ def rolloff(count: int, power: float) -> list[float]:
     return [k**-power for k in range(1, count + 1)]
 
 
-def modes(
-    hz: Iterable[float], amplitudes: Iterable[float], taus: Iterable[float], seconds: float, rate: int
-) -> Wave:
+def modes(hz: Iterable[float], amplitudes: Iterable[float], taus: Iterable[float], seconds: float, rate: int) -> Wave:
     """Return a struck body (n,): sinusoids at ``hz``, each decaying by 1/e in its ``tau`` seconds."""
     t = clock(seconds, rate)
     out = np.zeros(len(t))
@@ -76,9 +74,7 @@ def shaped_noise(rng: np.random.Generator, seconds: float, rate: int, gain: Call
     return noise / max(float(np.sqrt(np.mean(noise**2))) if n else 1.0, 1e-12)
 
 
-def coloured_noise(
-    rng: np.random.Generator, seconds: float, rate: int, slope: float, low_hz: float = 20.0
-) -> Wave:
+def coloured_noise(rng: np.random.Generator, seconds: float, rate: int, slope: float, low_hz: float = 20.0) -> Wave:
     """Return unit-RMS noise (n,) with power ``1 / f ** slope`` above ``low_hz``: 0 white, 1 pink, 2 brown."""
     return shaped_noise(rng, seconds, rate, lambda hz: np.maximum(hz, low_hz) ** (-slope / 2) * (hz > 0))
 

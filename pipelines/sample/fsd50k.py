@@ -81,9 +81,7 @@ MIDS = {
 LABELS = {
     "Siren": "Siren,Alarm",
     "Police car (siren)": "Siren,Alarm",
-    "Vehicle horn, car horn, honking": (
-        "Vehicle_horn_and_car_horn_and_honking,Car,Motor_vehicle_(road),Vehicle,Alarm"
-    ),
+    "Vehicle horn, car horn, honking": ("Vehicle_horn_and_car_horn_and_honking,Car,Motor_vehicle_(road),Vehicle,Alarm"),
     "Telephone dialing, DTMF": "Telephone,Alarm",
     "Telephone bell ringing": "Telephone,Alarm",
     "Smoke detector, smoke alarm": "Alarm",

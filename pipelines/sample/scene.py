@@ -87,9 +87,7 @@ def _decibels(wave: dsp.Wave) -> float:
     return float(10.0 * np.log10(np.mean(wave**2) + 1e-20))
 
 
-def compose(
-    rng: np.random.Generator, cast: Sequence[Sound], seconds: float, rate: int, channels: int
-) -> Scene:
+def compose(rng: np.random.Generator, cast: Sequence[Sound], seconds: float, rate: int, channels: int) -> Scene:
     """Compose one or two sounds into a clip of ``seconds`` at ``rate`` Hz with 1 or 2 ``channels``.
 
     Each sound's RMS while it is heard is drawn from -30 to -14 dBFS, or less where its peaks forbid that; the

@@ -65,8 +65,7 @@ def wind_chime(rng: np.random.Generator, seconds: float, rate: int) -> Audio:
     scale = [root * 2.0 ** ((semitone + 12 * octave) / 12) for octave in (0, 1) for semitone in PENTATONIC]
     strengths, taus = [1, 0.6, 0.25, 0.1], tau / np.arange(1, 5)
     tubes = [
-        dsp.modes(hz * np.array(FREE_BAR), strengths, taus, 3.0, rate)
-        for hz in rng.choice(scale, 6, replace=False)
+        dsp.modes(hz * np.array(FREE_BAR), strengths, taus, 3.0, rate) for hz in rng.choice(scale, 6, replace=False)
     ]
     hits, now = [], 0.0
     while now < seconds:

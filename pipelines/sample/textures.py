@@ -14,9 +14,7 @@ from pipelines.sample import dsp
 Audio = NDArray[np.float32]
 
 
-def _grains(
-    rng: np.random.Generator, seconds: float, rate: int, per_second: float, grains: list[dsp.Wave]
-) -> dsp.Wave:
+def _grains(rng: np.random.Generator, seconds: float, rate: int, per_second: float, grains: list[dsp.Wave]) -> dsp.Wave:
     """Return short grains at random moments (n,): a Poisson process for each, exponential strengths."""
     n = dsp.samples(seconds, rate)
     out = np.zeros(n)

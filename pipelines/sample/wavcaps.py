@@ -100,9 +100,7 @@ def write_wavcaps(root: Path, seed: int, audioset: Sequence[Clip], freesound: Se
     """
     rng = generator(seed, CORPUS)
     subsets: dict[str, list[Clip]] = {
-        "AudioSet_SL": [
-            copy_clip(root, clip, CORPUS, *_audioset_names(clip.source_id), RATE) for clip in audioset
-        ],
+        "AudioSet_SL": [copy_clip(root, clip, CORPUS, *_audioset_names(clip.source_id), RATE) for clip in audioset],
         "BBC_Sound_Effects": [],
         "FreeSound": [
             copy_clip(root, c, CORPUS, c.source_id, _flac("FreeSound", c.source_id), RATE) for c in freesound

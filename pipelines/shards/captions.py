@@ -37,13 +37,33 @@ class CaptionShards(Stage):
                 result.drops.append((clip_id, caption["decision"]))
                 continue
             (clip,) = clips[clip_id]
-            facts = {key: clip[key] for key in ("clip_id", "recording_id", "dataset", "split", "duration_s", "sample_rate",
-                                                "licence", "attribution")}
+            facts = {
+                key: clip[key]
+                for key in (
+                    "clip_id",
+                    "recording_id",
+                    "dataset",
+                    "split",
+                    "duration_s",
+                    "sample_rate",
+                    "licence",
+                    "attribution",
+                )
+            }
             facts |= {key: caption[key] for key in ("caption", "candidate_id", "method", "score")}
             facts["classes"] = [row["class_id"] for row in classes[clip_id] if row["class_id"]]
             facts["class_names"] = [row["class_name"] for row in classes[clip_id] if row["class_id"]]
             flac = context.workspace.read_range(clip["tar"], clip["offset"], clip["size"])
-            result.rows.append({"sample_id": clip_id, "kind": "caption", "clip_id": clip_id, "split": clip["split"],
-                                "tar": "", "offset": 0, "size": 0})
+            result.rows.append(
+                {
+                    "sample_id": clip_id,
+                    "kind": "caption",
+                    "clip_id": clip_id,
+                    "split": clip["split"],
+                    "tar": "",
+                    "offset": 0,
+                    "size": 0,
+                }
+            )
             result.blobs.append(Blob(clip["split"], clip_id, {"flac": flac, "json": canonical_json(facts).encode()}))
         return result

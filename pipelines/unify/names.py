@@ -41,8 +41,7 @@ _FILLERS = frozenset(
     | {"his", "her", "their", "its", "some"}
 )
 _NEGATORS = frozenset(
-    {"no", "not", "without", "never", "neither", "nor", "cannot", "lack", "lacks", "lacking"}
-    | {"absence", "devoid"}
+    {"no", "not", "without", "never", "neither", "nor", "cannot", "lack", "lacks", "lacking"} | {"absence", "devoid"}
 )
 _NEGATION_ENDS = frozenset(
     {"but", "except", "besides", "only", "just", "while", "as", "then", "before", "after", "with", "over"}

@@ -31,7 +31,9 @@ class Unify(Stage):
 
     def revisions(self) -> dict[str, str]:
         """The curated tables, as one hash."""
-        tables = {path.name: path.read_text(encoding="utf-8") for path in sorted((configs_dir() / "labels").glob("*.csv"))}
+        tables = {
+            path.name: path.read_text(encoding="utf-8") for path in sorted((configs_dir() / "labels").glob("*.csv"))
+        }
         return {"labels": fingerprint(tables)}
 
     def process(self, batch: Batch, context: Context) -> Result:
@@ -72,8 +74,21 @@ def classes_of(clip_id: str, dataset: str, evidence: list[dict[str, Any]], index
             for mention in index.tags_in_text(item["text"]):
                 note(mention.class_id, CAPTION, "caption:alias")
     state = "partial" if unmapped else "labelled" if labelled else "inferred" if best else "unknown"
-    rows = [{"clip_id": clip_id, "class_id": c, "class_name": ontology[c].name, "origin": origin, "confidence": confidence, "state": state}
-            for c, (confidence, origin) in sorted(best.items())]
-    rows += [{"clip_id": clip_id, "class_id": None, "class_name": name, "origin": "none", "confidence": None, "state": state}
-             for name in sorted(set(unmapped))]
-    return rows or [{"clip_id": clip_id, "class_id": None, "class_name": None, "origin": "none", "confidence": None, "state": state}]
+    rows = [
+        {
+            "clip_id": clip_id,
+            "class_id": c,
+            "class_name": ontology[c].name,
+            "origin": origin,
+            "confidence": confidence,
+            "state": state,
+        }
+        for c, (confidence, origin) in sorted(best.items())
+    ]
+    rows += [
+        {"clip_id": clip_id, "class_id": None, "class_name": name, "origin": "none", "confidence": None, "state": state}
+        for name in sorted(set(unmapped))
+    ]
+    return rows or [
+        {"clip_id": clip_id, "class_id": None, "class_name": None, "origin": "none", "confidence": None, "state": state}
+    ]

@@ -27,26 +27,50 @@ def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return captured.err
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["run", "nowhere.yaml", "--out", "x"], "no such file"),
-    (["run", DEMO], "required: --out"),
-    (["rnu"], "invalid choice"),
-    (["run", DEMO, "--out", "{tmp}/x"], "data.root: missing"),
-    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}/none"], "is no folder"),
-    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}"], "audioset"),
-    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}", "--set", "mix.per_clp=2"], "did you mean 'per_clip'"),
-    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}", "--set", "listen.listeners=[fatcs]"], "did you mean 'facts'"),
-    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}", "--set", "describe.phrases=prompts/none.yaml"], "none.yaml"),
-    (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}", "--set", "data.datasets=[esc5]"], "did you mean 'esc50'"),
-    (["run", DEMO, "--out", "{tmp}/file", "--set", "data.root={tmp}"], "is a file"),
-    (["run", DEMO, "--out", "{tmp}/full", "--set", "data.root={tmp}"], "not empty and holds no run"),
-    (["run", DEMO, "--out", "{tmp}/x", "--workers", "0"], "at least 1"),
-    (["verify", "{tmp}/none"], "no such folder"),
-    (["verify", "{tmp}"], "holds no run"),
-    (["status", "{tmp}"], "holds no run"),
-    (["query", "{tmp}", "SELECT 1"], "no run has finished here"),
-    (["explain", "{tmp}", "x"], "no run has finished here"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "nowhere.yaml", "--out", "x"], "no such file"),
+        (["run", DEMO], "required: --out"),
+        (["rnu"], "invalid choice"),
+        (["run", DEMO, "--out", "{tmp}/x"], "data.root: missing"),
+        (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}/none"], "is no folder"),
+        (["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}"], "audioset"),
+        (
+            ["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}", "--set", "mix.per_clp=2"],
+            "did you mean 'per_clip'",
+        ),
+        (
+            ["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}", "--set", "listen.listeners=[fatcs]"],
+            "did you mean 'facts'",
+        ),
+        (
+            [
+                "run",
+                DEMO,
+                "--out",
+                "{tmp}/x",
+                "--set",
+                "data.root={tmp}",
+                "--set",
+                "describe.phrases=prompts/none.yaml",
+            ],
+            "none.yaml",
+        ),
+        (
+            ["run", DEMO, "--out", "{tmp}/x", "--set", "data.root={tmp}", "--set", "data.datasets=[esc5]"],
+            "did you mean 'esc50'",
+        ),
+        (["run", DEMO, "--out", "{tmp}/file", "--set", "data.root={tmp}"], "is a file"),
+        (["run", DEMO, "--out", "{tmp}/full", "--set", "data.root={tmp}"], "not empty and holds no run"),
+        (["run", DEMO, "--out", "{tmp}/x", "--workers", "0"], "at least 1"),
+        (["verify", "{tmp}/none"], "no such folder"),
+        (["verify", "{tmp}"], "holds no run"),
+        (["status", "{tmp}"], "holds no run"),
+        (["query", "{tmp}", "SELECT 1"], "no run has finished here"),
+        (["explain", "{tmp}", "x"], "no run has finished here"),
+    ],
+)
 def test_a_mistake_costs_one_line(capsys, tmp_path, arguments, words):
     (tmp_path / "file").write_text("x")
     (tmp_path / "full").mkdir()
@@ -58,14 +82,30 @@ def test_a_mistake_costs_one_line(capsys, tmp_path, arguments, words):
 def test_an_empty_folder_is_the_users_mistake(capsys, tmp_path):
     (tmp_path / "empty").mkdir()
     recipe = str(ROOT / "configs" / "folder.yaml")
-    assert main(["run", recipe, "--set", f"data.root={tmp_path / 'empty'}", "--out", str(tmp_path / "run"), "--engine", "inline"]) == 2
+    assert (
+        main(
+            [
+                "run",
+                recipe,
+                "--set",
+                f"data.root={tmp_path / 'empty'}",
+                "--out",
+                str(tmp_path / "run"),
+                "--engine",
+                "inline",
+            ]
+        )
+        == 2
+    )
     assert "no recordings found" in capsys.readouterr().err
 
 
 def test_the_number_of_partitions_is_frozen(capsys, small_recipe, tmp_path):
     arguments = ["run", str(small_recipe), "--out", str(tmp_path / "run"), "--engine", "inline", "--quiet"]
     assert main(arguments) == 0
-    assert "partitions: this run was begun with 2, the recipe says 3" in mistake(capsys, *arguments, "--set", "partitions=3")
+    assert "partitions: this run was begun with 2, the recipe says 3" in mistake(
+        capsys, *arguments, "--set", "partitions=3"
+    )
 
 
 def test_answers_come_as_table_json_and_csv(capsys, demo):
@@ -93,11 +133,15 @@ def test_status_and_plan_say_what_is_there(capsys, demo, sample):
     assert main([*arguments, "--set", "refine.min_agreement=0.9"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "min_agreement changed" in lines["decide"]
-    assert all("here already" in lines[name] for name in ("index", "ingest", "listen_facts", "unify", "describe", "score"))
+    assert all(
+        "here already" in lines[name] for name in ("index", "ingest", "listen_facts", "unify", "describe", "score")
+    )
     assert all("waits for" in lines[name] for name in ("captions", "plan", "mixtures"))
 
 
-def test_one_word_of_the_phrases_replans_captions_and_what_follows_and_nothing_before(capsys, demo, sample, tmp_path, monkeypatch):
+def test_one_word_of_the_phrases_replans_captions_and_what_follows_and_nothing_before(
+    capsys, demo, sample, tmp_path, monkeypatch
+):
     import shutil
 
     from schemas import ontology
@@ -106,12 +150,17 @@ def test_one_word_of_the_phrases_replans_captions_and_what_follows_and_nothing_b
     shutil.copytree(ROOT / "configs", configs)
     phrases = configs / "prompts" / "grammar.yaml"
     phrases.write_text(phrases.read_text().replace("heard", "audible", 1))
-    for module in [module for module in list(sys.modules.values()) if getattr(module, "configs_dir", None) is ontology.configs_dir]:
+    for module in [
+        module for module in list(sys.modules.values()) if getattr(module, "configs_dir", None) is ontology.configs_dir
+    ]:
         monkeypatch.setattr(module, "configs_dir", lambda: configs)
     assert main(["plan", DEMO, "--set", f"data.root={sample}", "--out", str(demo)]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "changed" in lines["describe"]
-    assert all("here already" in lines[name] for name in ("index", "ingest", "publisher", "listen_facts", "listen_signal", "unify"))
+    assert all(
+        "here already" in lines[name]
+        for name in ("index", "ingest", "publisher", "listen_facts", "listen_signal", "unify")
+    )
     assert all("here already" not in lines[name] for name in ("score", "decide", "captions", "plan", "mixtures"))
 
 
@@ -124,11 +173,15 @@ def test_a_read_only_folder_stops_the_run_in_words(capsys, small_recipe, tmp_pat
 
 
 def test_the_module_and_the_command_are_one(demo):
-    found = subprocess.run([sys.executable, "-m", "pipelines", "models"], capture_output=True, text=True, check=True, cwd=ROOT)
+    found = subprocess.run(
+        [sys.executable, "-m", "pipelines", "models"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert "signal" in found.stdout
 
 
 def test_a_reader_that_leaves_early_is_no_error(demo):
     command = f"{sys.executable} -m pipelines query {demo} 'SELECT * FROM evidence' --format csv | head -1"
-    found = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False, cwd=ROOT)
+    found = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert "Traceback" not in found.stderr

@@ -32,14 +32,24 @@ def test_every_law_holds(demo):
 
 
 def test_every_defect_of_the_sample_world_is_rejected_for_what_it_is(demo, sample):
-    expected = {"missing": "missing_audio", "empty": "empty_file", "not_audio": "not_audio", "zero_frames": "no_samples",
-                "silent": "digital_silence"}
+    expected = {
+        "missing": "missing_audio",
+        "empty": "empty_file",
+        "not_audio": "not_audio",
+        "zero_frames": "no_samples",
+        "silent": "digital_silence",
+    }
     truth = [json.loads(line) for line in (sample / "truth.jsonl").read_text().splitlines()]
     wanted = Counter(expected[t["defect"]] for t in truth if t["defect"] in expected)
-    found = Counter({row["error"]: row["n"] for row in ask(demo, "SELECT error, count(*) AS n FROM rejects GROUP BY error")})
+    found = Counter(
+        {row["error"]: row["n"] for row in ask(demo, "SELECT error, count(*) AS n FROM rejects GROUP BY error")}
+    )
     assert found == wanted
     truncated = [t["file"] for t in truth if t["defect"] == "truncated"]
-    notes = {row["source_path"]: row["note"] for row in ask(demo, "SELECT source_path, note FROM clips WHERE note IS NOT NULL")}
+    notes = {
+        row["source_path"]: row["note"]
+        for row in ask(demo, "SELECT source_path, note FROM clips WHERE note IS NOT NULL")
+    }
     assert truncated
     for file in truncated:
         assert notes[file] in ("header_claims_more", "decode_error_midway")
@@ -47,26 +57,35 @@ def test_every_defect_of_the_sample_world_is_rejected_for_what_it_is(demo, sampl
 
 def test_mixtures_share_no_class_when_recounted_in_sql_over_the_ontology(demo):
     ontology = default_ontology()
-    pairs = ask(demo, """
+    pairs = ask(
+        demo,
+        """
         SELECT m.mixture_id, a.class_id AS mine, b.class_id AS theirs FROM mixtures m, unnest(m.interferer_clip_ids) AS u(other)
-        JOIN classes a ON a.clip_id = m.target_clip_id JOIN classes b ON b.clip_id = u.other""")
+        JOIN classes a ON a.clip_id = m.target_clip_id JOIN classes b ON b.clip_id = u.other""",
+    )
     assert len(pairs) > 200
     assert not [pair for pair in pairs if ontology.conflict(pair["mine"], pair["theirs"])]
 
 
 def test_a_recording_that_is_in_a_test_set_is_in_no_training_mixture(demo):
-    leaks = ask(demo, """
+    leaks = ask(
+        demo,
+        """
         WITH used AS (SELECT split, unnest([target_clip_id] || interferer_clip_ids) AS clip_id FROM mixtures)
-        SELECT recording_id FROM used JOIN clips USING (clip_id) GROUP BY recording_id HAVING count(DISTINCT used.split) > 1""")
+        SELECT recording_id FROM used JOIN clips USING (clip_id) GROUP BY recording_id HAVING count(DISTINCT used.split) > 1""",
+    )
     assert leaks == []
     barred = ask(demo, "SELECT * FROM drops WHERE reason LIKE 'recording_in_%'")
     assert barred, "the sample world holds a recording in two corpora and two splits"
 
 
 def test_timed_captions_tell_the_order_of_what_was_synthesised(demo, sample):
-    rows = ask(demo, """
+    rows = ask(
+        demo,
+        """
         SELECT c.clip_id, k.text, list(e.name ORDER BY e.onset_s) AS heard FROM candidates k JOIN clips c USING (clip_id)
-        JOIN evidence e USING (clip_id) WHERE k.style = 'temporal' AND e.kind = 'event' AND e.listener = 'publisher' GROUP BY ALL""")
+        JOIN evidence e USING (clip_id) WHERE k.style = 'temporal' AND e.kind = 'event' AND e.listener = 'publisher' GROUP BY ALL""",
+    )
     assert len(rows) >= 10
 
 
@@ -76,11 +95,16 @@ def test_scores_are_unknown_and_not_zero_where_nothing_can_be_checked(demo):
 
 
 def test_published_captions_are_judged_too(demo):
-    rows = ask(demo, "SELECT method, count(*) AS n, avg(score) AS score FROM scores JOIN candidates USING (candidate_id) GROUP BY method")
+    rows = ask(
+        demo,
+        "SELECT method, count(*) AS n, avg(score) AS score FROM scores JOIN candidates USING (candidate_id) GROUP BY method",
+    )
     assert {row["method"] for row in rows} == {"grammar", "published"}
 
 
-@pytest.mark.parametrize(("kind", "members"), [("captions", {"flac", "json"}), ("mixtures", {"mixture.flac", "target.flac", "json"})])
+@pytest.mark.parametrize(
+    ("kind", "members"), [("captions", {"flac", "json"}), ("mixtures", {"mixture.flac", "target.flac", "json"})]
+)
 def test_webdataset_reads_every_sample_once(demo, kind, members):
     tars = sorted(str(path) for path in (demo / "shards").glob(f"{kind}-*/*.tar"))
     wanted = ask(demo, f"SELECT count(*) AS n FROM samples WHERE kind = '{kind[:-1]}'")[0]["n"]
@@ -110,7 +134,9 @@ def test_a_sample_is_where_the_table_says_and_its_target_is_quieter_or_louder_by
             file.seek(row["offset"])
             block = file.read(row["size"])
         starts = [block.find(b"fLaC"), block.find(b"fLaC", block.find(b"fLaC") + 4)]
-        mixture, target = (soundfile.read(io.BytesIO(block[start:]), dtype="int16")[0].astype(float) for start in starts)
+        mixture, target = (
+            soundfile.read(io.BytesIO(block[start:]), dtype="int16")[0].astype(float) for start in starts
+        )
         snr = 10 * np.log10((target**2).sum() / ((mixture - target) ** 2).sum())
         assert snr == pytest.approx(row["achieved_snr_db"], abs=1e-6)
         assert snr == pytest.approx(row["snr_db"], abs=0.05)
@@ -138,5 +164,16 @@ def test_views_open_in_a_plain_duckdb_from_within_the_folder(demo, monkeypatch):
     monkeypatch.chdir(demo)
     with duckdb.connect() as connection:
         connection.execute(Path("views.sql").read_text())
-        for view in ("clips", "evidence", "candidates", "scores", "captions", "classes", "mixtures", "samples", "rejects", "markers"):
+        for view in (
+            "clips",
+            "evidence",
+            "candidates",
+            "scores",
+            "captions",
+            "classes",
+            "mixtures",
+            "samples",
+            "rejects",
+            "markers",
+        ):
             assert connection.execute(f"SELECT count(*) FROM {view}").fetchone()[0] > 0, view

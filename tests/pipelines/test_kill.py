@@ -10,7 +10,16 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(sample):
-    command = [sys.executable, str(ROOT / "benchmarks" / "kill.py"), "--kills", "4", "--data", str(sample), "--seed", "3"]
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "kill.py"),
+        "--kills",
+        "4",
+        "--data",
+        str(sample),
+        "--seed",
+        "3",
+    ]
     found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=400, check=False)
     assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-3000:]
     assert "4 kills: data files identical; verify exits 0" in found.stdout

@@ -33,14 +33,40 @@ def head() -> Iterator[tuple[str, dict[str, str]]]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     folder, dashboard = tempfile.mkdtemp(prefix="ej-"), free_port()
-    command = [RAY, "start", "--head", "--block", "--port", str(free_port()), "--dashboard-host", "127.0.0.1", "--dashboard-port", str(dashboard),
-               "--dashboard-agent-listen-port", str(free_port()), "--ray-client-server-port", str(free_port()), "--num-cpus", "2",
-               "--object-store-memory", "200000000", "--temp-dir", folder, "--disable-usage-stats"]
+    command = [
+        RAY,
+        "start",
+        "--head",
+        "--block",
+        "--port",
+        str(free_port()),
+        "--dashboard-host",
+        "127.0.0.1",
+        "--dashboard-port",
+        str(dashboard),
+        "--dashboard-agent-listen-port",
+        str(free_port()),
+        "--ray-client-server-port",
+        str(free_port()),
+        "--num-cpus",
+        "2",
+        "--object-store-memory",
+        "200000000",
+        "--temp-dir",
+        folder,
+        "--disable-usage-stats",
+    ]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{dashboard}"
     try:
         for _ in range(60):
-            ready = subprocess.run([RAY, "job", "list", "--address", address], env=environment, capture_output=True, check=False, timeout=60)
+            ready = subprocess.run(
+                [RAY, "job", "list", "--address", address],
+                env=environment,
+                capture_output=True,
+                check=False,
+                timeout=60,
+            )
             if ready.returncode == 0:
                 break
         else:
@@ -54,7 +80,20 @@ def head() -> Iterator[tuple[str, dict[str, str]]]:
 
 def submit(head: tuple[str, dict[str, str]], *arguments: str) -> subprocess.CompletedProcess[str]:
     address, environment = head
-    command = [RAY, "job", "submit", "--address", address, "--working-dir", ".", "--", sys.executable, "-m", "pipelines", *arguments]
+    command = [
+        RAY,
+        "job",
+        "submit",
+        "--address",
+        address,
+        "--working-dir",
+        ".",
+        "--",
+        sys.executable,
+        "-m",
+        "pipelines",
+        *arguments,
+    ]
     return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
 
 
@@ -76,6 +115,15 @@ def test_a_mistake_in_a_submitted_job_is_one_line_and_fails_the_job(head, small_
 
 def test_without_the_token_the_head_refuses(head):
     address, environment = head
-    stranger = {k: v for k, v in environment.items() if k != "RAY_AUTH_TOKEN"} | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    found = subprocess.run([RAY, "job", "list", "--address", address], env=stranger, capture_output=True, text=True, check=False, timeout=120)
+    stranger = {k: v for k, v in environment.items() if k != "RAY_AUTH_TOKEN"} | {
+        "RAY_AUTH_TOKEN": secrets.token_hex(32)
+    }
+    found = subprocess.run(
+        [RAY, "job", "list", "--address", address],
+        env=stranger,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     assert found.returncode != 0

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from conftest import data_files
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,19 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("engine", ["inline", "ray"])
 def test_a_stopped_run_says_so_and_goes_on(demo, sample, tmp_path, engine, number):
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "pipelines", "run", "configs/demo.yaml", "--set", f"data.root={sample}", "--out", str(out), "--engine", engine]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines",
+        "run",
+        "configs/demo.yaml",
+        "--set",
+        f"data.root={sample}",
+        "--out",
+        str(out),
+        "--engine",
+        engine,
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     # The first commit is the sign that work has begun.
     for _ in range(300):

@@ -43,7 +43,9 @@ def test_any_altered_byte_and_any_removed_file_is_found(whole):
     for path in files:
         original = path.read_bytes()
         position = rng.randrange(len(original))
-        path.write_bytes(original[:position] + bytes([original[position] ^ (1 << rng.randrange(8))]) + original[position + 1 :])
+        path.write_bytes(
+            original[:position] + bytes([original[position] ^ (1 << rng.randrange(8))]) + original[position + 1 :]
+        )
         assert problems(whole), f"{path.relative_to(whole)}: an altered byte at {position} was not noticed"
         path.unlink()
         if path.parent.name != "report":  # a report may be missing; what it is made of may not
@@ -69,7 +71,11 @@ def forge(run: Path, stage: str, change: Callable[[list[dict]], list[dict]]) -> 
             table = pq.read_table(run / file)
             data = parquet_bytes(pa.Table.from_pylist(change(table.to_pylist()), schema=table.schema))
             (run / file).write_bytes(data)
-            raw["files"][file] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "rows": pq.read_table(run / file).num_rows}
+            raw["files"][file] = {
+                "bytes": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "rows": pq.read_table(run / file).num_rows,
+            }
         data = Marker(**raw).sealed().to_bytes()
         (run / name).write_bytes(data)
         seal["files"][name] = hashlib.sha256(data).hexdigest()

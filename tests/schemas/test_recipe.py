@@ -19,20 +19,23 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("override", "words"), [
-    ("mix.per_clp=3", r"mix.per_clp: unknown key \(value 3\); did you mean 'per_clip'\?"),
-    ("mxi.per_clip=3", r"mxi: unknown key .*did you mean 'mix'"),
-    ("data.datasets.0.pth=a", r"data.datasets.0.pth: unknown key .*did you mean 'path'"),
-    ("mix.per_clip=many", r"mix.per_clip: 'many' will not do"),
-    ("mix.per_clip=-1", r"mix.per_clip: -1 will not do: .*greater than or equal to 0"),
-    ("mix.snr_db=[5, -5]", r"lower bound of snr_db is above the upper"),
-    ("audio.windows=some", r"audio.windows: 'some' will not do: .*'first' or 'all'"),
-    ("seed=1.5", r"seed: 1.5 will not do"),
-    ("name=a b", r"name: 'a b' will not do"),
-    ("mix", r"--set mix: must read a.b=c"),
-    ("name.x=1", r"'name' holds a value, not a section"),
-    ("data.datasets.7.path=x", r"datasets"),
-])
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("mix.per_clp=3", r"mix.per_clp: unknown key \(value 3\); did you mean 'per_clip'\?"),
+        ("mxi.per_clip=3", r"mxi: unknown key .*did you mean 'mix'"),
+        ("data.datasets.0.pth=a", r"data.datasets.0.pth: unknown key .*did you mean 'path'"),
+        ("mix.per_clip=many", r"mix.per_clip: 'many' will not do"),
+        ("mix.per_clip=-1", r"mix.per_clip: -1 will not do: .*greater than or equal to 0"),
+        ("mix.snr_db=[5, -5]", r"lower bound of snr_db is above the upper"),
+        ("audio.windows=some", r"audio.windows: 'some' will not do: .*'first' or 'all'"),
+        ("seed=1.5", r"seed: 1.5 will not do"),
+        ("name=a b", r"name: 'a b' will not do"),
+        ("mix", r"--set mix: must read a.b=c"),
+        ("name.x=1", r"'name' holds a value, not a section"),
+        ("data.datasets.7.path=x", r"datasets"),
+    ],
+)
 def test_a_mistake_is_one_line_that_names_key_value_and_mend(recipe, override, words):
     with pytest.raises(UserError, match=words) as caught:
         load_recipe(recipe, (override,))
@@ -48,9 +51,15 @@ def test_a_secret_is_never_in_the_message(recipe):
     assert "verysecret" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("a: [", r"x.yaml, line \d+: is not YAML"), ("", "holds no settings"), ("- 1", "holds no settings"), ("name: x", "data: missing; add it"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [", r"x.yaml, line \d+: is not YAML"),
+        ("", "holds no settings"),
+        ("- 1", "holds no settings"),
+        ("name: x", "data: missing; add it"),
+    ],
+)
 def test_a_broken_file_is_named(tmp_path, text, words):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(UserError, match=words):

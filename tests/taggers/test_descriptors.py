@@ -120,7 +120,11 @@ def test_silence_has_a_length_and_no_levels() -> None:
     facts = measured(wave(np.zeros(RATE)))
     known = {name: value for name, value in facts.items() if value is not None}
     assert known == {
-        "duration_s": 1.0, "dc_offset": 0.0, "clipped_share": 0.0, "onset_count": 0, "onset_rate_hz": 0.0,
+        "duration_s": 1.0,
+        "dc_offset": 0.0,
+        "clipped_share": 0.0,
+        "onset_count": 0,
+        "onset_rate_hz": 0.0,
     }
 
 
@@ -249,8 +253,12 @@ def test_facts_of_any_length_and_rate_are_finite_and_in_range(count: int, rate: 
     rng = np.random.default_rng(count + rate)
     steps = np.arange(count)
     for x in (
-        np.zeros(count), np.full(count, -0.7), np.sign(np.sin(0.1 * steps) + 1e-9), rng.uniform(-1, 1, count),
-        np.sin(1.3 * steps) * 1e-7, np.eye(1, count, count // 2)[0],
+        np.zeros(count),
+        np.full(count, -0.7),
+        np.sign(np.sin(0.1 * steps) + 1e-9),
+        rng.uniform(-1, 1, count),
+        np.sin(1.3 * steps) * 1e-7,
+        np.eye(1, count, count // 2)[0],
     ):
         check(wave(x, rate))
 

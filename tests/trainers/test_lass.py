@@ -80,9 +80,7 @@ def test_it_learns_two_classes_and_carries_over_to_mixtures_that_it_never_saw(
         assert results["silence"]["si_sdri"] == {"n": len(snr), "finite": 0, "mean": None, "ci95": None}
 
 
-def test_another_query_takes_the_other_source_out_of_the_same_mixture(
-    shards: Path, model: lass.Separator
-) -> None:
+def test_another_query_takes_the_other_source_out_of_the_same_mixture(shards: Path, model: lass.Separator) -> None:
     for sample in mixtures(shards, "val"):
         other = NAMES[sample.query == NAMES[0]]
         rest = sample.mixture - sample.target
@@ -190,16 +188,19 @@ def bad_input(kind: str, folder: Path) -> list[str]:
     return [str(shards), "--out", str(out), "--steps", "0" if kind == "no steps" else "1"]
 
 
-@pytest.mark.parametrize(("kind", "says"), [
-    ("no such folder", "no such folder; give"),
-    ("no val", "no split val or test to measure on, only train; mix"),
-    ("no train", "no shard of split 'train', only of val; mix"),
-    ("empty train", "split train holds no mixture; mix"),
-    ("empty val", "split val holds no mixture; mix"),
-    ("other rate", "is at 16000 Hz, others at 8000; use one rate"),
-    ("out in a file", "cannot be made (Not a directory); name another folder"),
-    ("no steps", "--steps 0: must be 1 or more"),
-])
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("no such folder", "no such folder; give"),
+        ("no val", "no split val or test to measure on, only train; mix"),
+        ("no train", "no shard of split 'train', only of val; mix"),
+        ("empty train", "split train holds no mixture; mix"),
+        ("empty val", "split val holds no mixture; mix"),
+        ("other rate", "is at 16000 Hz, others at 8000; use one rate"),
+        ("out in a file", "cannot be made (Not a directory); name another folder"),
+        ("no steps", "--steps 0: must be 1 or more"),
+    ],
+)
 def test_a_mistake_is_one_line_and_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, says: str
 ) -> None:

@@ -43,8 +43,12 @@ EDGES: dict[str, tuple[np.ndarray, np.ndarray, float, float]] = {
     "twice as loud": (TONE * 2, TONE, 0.0, INF),
     "turned over": (-TONE, TONE, -20 * np.log10(2), INF),
     "with an offset": (TONE + 0.5, TONE, 10 * np.log10(0.5 / 0.25), INF),
-    "a quarter period late": (np.sin(2 * np.pi * 1000 * TIME - np.pi / 2), np.sin(2 * np.pi * 1000 * TIME),
-                              -10 * np.log10(2), -INF),
+    "a quarter period late": (
+        np.sin(2 * np.pi * 1000 * TIME - np.pi / 2),
+        np.sin(2 * np.pi * 1000 * TIME),
+        -10 * np.log10(2),
+        -INF,
+    ),
     "NaN in the estimate": (BROKEN, TONE, NAN, NAN),
     "NaN in the reference": (TONE, BROKEN, NAN, NAN),
     "infinity in the estimate": (ENDLESS, TONE, NAN, NAN),
@@ -83,8 +87,7 @@ def test_bss_eval_gives_the_published_values(code: str) -> None:
     published = json.loads((ORACLES / f"output{code}.json").read_text())["Sources"]
     count = len(published["Source to Distortion"])
     references, estimates = (
-        np.stack([sf.read(ORACLES / f"{kind}{code}" / f"{i}.wav")[0] for i in range(count)])
-        for kind in ("ref", "est")
+        np.stack([sf.read(ORACLES / f"{kind}{code}" / f"{i}.wav")[0] for i in range(count)]) for kind in ("ref", "est")
     )
     assert published["Source permutation"] == list(range(count))
     measured = bss_eval_sources(estimates, references)

@@ -42,9 +42,17 @@ def pcm(key: str) -> tuple[np.ndarray, np.ndarray]:
 def members(key: str, split: str = "train") -> dict[str, bytes]:
     target, residual = pcm(key)
     record = {
-        "mixture_id": key, "split": split, "target_classes": ["/m/1"], "target_class_names": ["Siren"],
-        "interferer_class_names": ["Rain"], "query": f"siren {key}", "instruction_extract": "keep the siren",
-        "instruction_remove": "remove the rain", "snr_db": 3.0, "achieved_snr_db": 3.01, "sample_rate": RATE,
+        "mixture_id": key,
+        "split": split,
+        "target_classes": ["/m/1"],
+        "target_class_names": ["Siren"],
+        "interferer_class_names": ["Rain"],
+        "query": f"siren {key}",
+        "instruction_extract": "keep the siren",
+        "instruction_remove": "remove the rain",
+        "snr_db": 3.0,
+        "achieved_snr_db": 3.01,
+        "sample_rate": RATE,
     }
     audio = {"mixture.flac": flac(target + residual), "target.flac": flac(target)}
     return {"json": json.dumps(record).encode(), **audio}
@@ -162,10 +170,14 @@ FAULTS = {
     "JSON lacks something .TypeError": {**members("m1"), "json": b"[]"},
     "belongs to split 'test' but lies in a shard of 'train'": changed(split="test"),
     "mixture has 400 samples, target 399": {**members("m1"), "target.flac": flac(TARGET[:-1])},
-    "target.flac: holds 400 samples, 1 channels, 8000 Hz, not one channel at 16000 Hz":
-        {**changed(sample_rate=16000), "mixture.flac": flac(TARGET, 16000)},
-    "mixture.flac: holds 400 samples, 2 channels":
-        {**members("m1"), "mixture.flac": flac(np.stack([TARGET, TARGET], 1))},
+    "target.flac: holds 400 samples, 1 channels, 8000 Hz, not one channel at 16000 Hz": {
+        **changed(sample_rate=16000),
+        "mixture.flac": flac(TARGET, 16000),
+    },
+    "mixture.flac: holds 400 samples, 2 channels": {
+        **members("m1"),
+        "mixture.flac": flac(np.stack([TARGET, TARGET], 1)),
+    },
     "mixture.flac: cannot be decoded": {**members("m1"), "mixture.flac": flac(TARGET)[:-100]},
     "mixture.flac: holds 0 samples": {**members("m1"), "mixture.flac": encoded(TARGET[:0], RATE, "WAV")},
     "target.flac: cannot be decoded": {**members("m1"), "target.flac": b"fLaC and then nothing"},

@@ -16,8 +16,7 @@ from schemas.ids import record_id
 PAGE = "https://research.google.com/audioset/download.html"
 _SEGMENTS = "_segments.csv"
 _OURS = {"balanced_train": "train", "unbalanced_train": "train", "eval": "test"}
-_EVENT = {"segment": "segment_id", "onset": "start_time_seconds", "offset": "end_time_seconds",
-          "mid": "label"}
+_EVENT = {"segment": "segment_id", "onset": "start_time_seconds", "offset": "end_time_seconds", "mid": "label"}
 _STRONG = ("audioset_train_strong.tsv", "audioset_eval_strong.tsv")
 
 
@@ -50,8 +49,13 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
             ytid, start_s, end_s, mids = segment
             start_ms = round(start_s * 1000)
             yield source.row(
-                record_id(source.name, ytid, start_ms), source.audio(_stems(ytid, start_s, end_s)), ytid,
-                split, recording_id=f"yt:{ytid}", start_s=start_s, end_s=end_s,
+                record_id(source.name, ytid, start_ms),
+                source.audio(_stems(ytid, start_s, end_s)),
+                ytid,
+                split,
+                recording_id=f"yt:{ytid}",
+                start_s=start_s,
+                end_s=end_s,
                 labels=[{"name": names.get(mid, mid), "class_id": mid} for mid in mids],
                 events=events.get(f"{ytid}_{start_ms}", []),
             )

@@ -15,8 +15,13 @@ from schemas.ids import record_id
 PAGE = "https://zenodo.org/records/4783391"
 _OURS = {"development": "train", "validation": "val", "evaluation": "test"}
 _CAPTIONS = {"file": "file_name"} | {f"caption_{i}": f"caption_{i}" for i in range(1, 6)}
-_METADATA = {"file": "file_name", "keywords": "keywords", "sound": "sound_id", "author": "manufacturer?",
-             "licence": "license licence?"}
+_METADATA = {
+    "file": "file_name",
+    "keywords": "keywords",
+    "sound": "sound_id",
+    "author": "manufacturer?",
+    "licence": "license licence?",
+}
 
 
 def metadata_files(source: Source) -> list[Path]:
@@ -34,8 +39,10 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
     A clip is named by its Freesound id, where the publisher found it and no other clip has it; else by its
     file; and where two parts have a file of one name, by part and file.
     """
-    tables = {path.name: list(read_table(path, **(_METADATA if "_metadata_" in path.name else _CAPTIONS)))
-              for path in metadata_files(source)}
+    tables = {
+        path.name: list(read_table(path, **(_METADATA if "_metadata_" in path.name else _CAPTIONS)))
+        for path in metadata_files(source)
+    }
     captions = {part: tables.get(f"clotho_captions_{part}.csv", []) for part in _OURS}
     metadata = {part: tables.get(f"clotho_metadata_{part}.csv", []) for part in _OURS}
     about = {part: {row["file"]: row for _, row in lines if row} for part, lines in metadata.items()}
@@ -54,9 +61,13 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
             known = sound.isdecimal()
             own = sound if known and sounds[sound] == 1 else name if names[name] == 1 else f"{part}-{name}"
             yield source.row(
-                record_id(source.name, own), source.audio((Path(name).stem,), (part,), others), name,
-                source.split(part, _OURS[part]), recording_id=f"fs:{sound}" if known else None,
+                record_id(source.name, own),
+                source.audio((Path(name).stem,), (part,), others),
+                name,
+                source.split(part, _OURS[part]),
+                recording_id=f"fs:{sound}" if known else None,
                 captions=[text for column, text in row.items() if column != "file" and text],
                 keywords=[word for word in facts.get("keywords", "").split(";") if word],
-                licence=facts.get("licence") or None, attribution=facts.get("author") or None,
+                licence=facts.get("licence") or None,
+                attribution=facts.get("author") or None,
             )

@@ -41,8 +41,12 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
         stem, fold = Path(row["name"]).stem, f"fold{row['fold']}"
         author, licence = about.get(stem.rpartition("-")[0], (None, WHOLE_LICENCE))
         yield source.row(
-            record_id(source.name, stem), source.audio((stem,)), row["name"],
-            source.split(fold, _OURS.get(fold, fold)), licence=licence, attribution=author,
+            record_id(source.name, stem),
+            source.audio((stem,)),
+            row["name"],
+            source.split(fold, _OURS.get(fold, fold)),
+            licence=licence,
+            attribution=author,
             recording_id=f"fs:{row['sound']}" if row["sound"] else None,
             labels=[{"name": row["category"], "class_id": None}],
         )

@@ -40,11 +40,15 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
             name, published = row["name"], row["split"] or path.stem
             facts = about.get(name, {})
             yield source.row(
-                record_id(source.name, name), source.audio((name,)), name,
-                source.split(published, _OURS.get(published, published)), recording_id=f"fs:{name}",
+                record_id(source.name, name),
+                source.audio((name,)),
+                name,
+                source.split(published, _OURS.get(published, published)),
+                recording_id=f"fs:{name}",
                 labels=[{"name": label, "class_id": mid} for label, mid in zip(labels, mids, strict=True)],
                 keywords=[str(tag) for tag in facts.get("tags") or []],
-                licence=facts.get("license") or None, attribution=facts.get("uploader") or None,
+                licence=facts.get("license") or None,
+                attribution=facts.get("uploader") or None,
             )
 
 

@@ -59,8 +59,11 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
             own = stem.removeprefix("Y") if subset.short == "as" else stem
             yield source.row(
                 record_id(source.name, f"{subset.short}_{own}"),
-                source.audio((stem, own), (subset.folder,), others), stem, split,
-                recording_id=f"{subset.recordings}:{own}", captions=[str(entry["caption"])],
+                source.audio((stem, own), (subset.folder,), others),
+                stem,
+                split,
+                recording_id=f"{subset.recordings}:{own}",
+                captions=[str(entry["caption"])],
                 keywords=_keywords(entry.get("tags") or entry.get("category")),
                 attribution=str(entry["author"]) if entry.get("author") else None,
             )

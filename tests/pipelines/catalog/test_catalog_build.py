@@ -232,9 +232,7 @@ def damage(run: Path, copy: Path) -> None:
     file.write_bytes(file.read_bytes()[:-4] + b"none")
 
 
-def test_a_leak_a_duplicate_and_datasets_that_share_nothing(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_leak_a_duplicate_and_datasets_that_share_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     first = [
         clip("a-1", "train", "yt:x", 1.5, None),
         clip("b-1", "test", "yt:x", 2.0, "CC0"),

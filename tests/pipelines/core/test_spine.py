@@ -31,7 +31,11 @@ def run(work: Work) -> Work:
 
 def rows(work: Work, stage: str, part: str = "p?????") -> list[dict]:
     folder = next(node.folder for node in work.nodes if node.stage.name == stage)
-    return [row for path in sorted(Path(work.context.workspace.root, folder).glob(f"{part}.parquet")) for row in pq.read_table(path).to_pylist()]
+    return [
+        row
+        for path in sorted(Path(work.context.workspace.root, folder).glob(f"{part}.parquet"))
+        for row in pq.read_table(path).to_pylist()
+    ]
 
 
 def test_every_record_is_served_rejected_or_dropped(toy):
@@ -134,7 +138,8 @@ def test_an_unforeseen_fault_costs_one_row_and_is_counted(toy):
     work = run(toy(stages=[ToyIndex(), ToyIngest(), ToyListen(fault="toy-0005"), ToyGather()]))
     rejects = rows(work, "listen_toy", "*.rejects")
     assert [(r["clip_id"], r["error"], r["message"]) for r in rejects] == [
-        ("toy-0005", "unexpected_TypeError", "a fault that no rule foresaw")]
+        ("toy-0005", "unexpected_TypeError", "a fault that no rule foresaw")
+    ]
     assert rejects[0]["source"] == "5.wav"
     assert sum(m.unexpected for m in work.done.values()) == 1
     assert len(rows(work, "listen_toy")) == 44
@@ -145,11 +150,14 @@ def test_a_stage_that_loses_a_row_is_stopped(toy):
         run(toy(stages=[ToyIndex(), ToyIngest(), ToyLoser(), ToyGather()]))
 
 
-@pytest.mark.parametrize(("result", "words"), [
-    (Result(rejects=[Refusal("a", "x", "")]), "lost"),
-    (Result(rejects=[Refusal(k, "x", "") for k in "abc"]), "invented"),
-    (Result(rejects=[Refusal("a", "x", ""), Refusal("b", "x", "")], drops=[("a", "y")]), "two outcomes"),
-])
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (Result(rejects=[Refusal("a", "x", "")]), "lost"),
+        (Result(rejects=[Refusal(k, "x", "") for k in "abc"]), "invented"),
+        (Result(rejects=[Refusal("a", "x", ""), Refusal("b", "x", "")], drops=[("a", "y")]), "two outcomes"),
+    ],
+)
 def test_conservation_names_what_is_wrong(result, words):
     with pytest.raises(ConservationError, match=words):
         conserve(ToyGather(), ["a", "b"], result)
@@ -210,7 +218,11 @@ def test_the_same_run_in_an_object_store_holds_the_same_bytes(toy, tmp_path):
     context = dataclasses.replace(work.context, workspace=Workspace("memory://bucket/run"))
     run(Work(build_graph([ToyIndex(), ToyIngest(), ToyListen(), ToyGather()], 1), context))
     store = fsspec.filesystem("memory")
-    local = {p.relative_to(tmp_path / "run"): p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.suffix in (".parquet", ".tar", ".idx")}
+    local = {
+        p.relative_to(tmp_path / "run"): p.read_bytes()
+        for p in (tmp_path / "run").rglob("*")
+        if p.suffix in (".parquet", ".tar", ".idx")
+    }
     assert local
     for name, data in local.items():
         assert store.cat_file(f"/bucket/run/{name}") == data

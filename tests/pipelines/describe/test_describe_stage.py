@@ -103,9 +103,7 @@ def test_a_candidate_names_exactly_the_evidence_that_it_rests_on(tmp_path: Path)
 
 
 def test_every_candidate_says_where_it_comes_from(tmp_path: Path) -> None:
-    result = run(
-        tmp_path, {"d-1": [tag("Siren"), {"kind": "caption", "name": "caption", "text": "A siren!"}]}
-    )
+    result = run(tmp_path, {"d-1": [tag("Siren"), {"kind": "caption", "name": "caption", "text": "A siren!"}]})
     published, *written = result.rows
     assert (published["method"], published["style"], published["text"]) == (
         "published",
@@ -129,9 +127,7 @@ def test_candidates_are_distinct_and_no_more_than_asked_for(tmp_path: Path) -> N
     texts = [row["text"] for row in run(tmp_path, {"d-1": [tag("Siren")]}, stage).rows]
     assert len(set(texts)) == len(texts)
     assert 2 < len(texts) < 50
-    assert (
-        len(run(tmp_path, {"d-1": [tag("Siren")]}, Describe("prompts/grammar.yaml", ("short",), 1)).rows) == 1
-    )
+    assert len(run(tmp_path, {"d-1": [tag("Siren")]}, Describe("prompts/grammar.yaml", ("short",), 1)).rows) == 1
 
 
 def test_a_style_and_a_neighbour_change_nothing_in_another_row(tmp_path: Path) -> None:

@@ -119,8 +119,7 @@ def test_any_evidence_gives_a_grounded_sentence_or_none(
 ) -> None:
     events = [Event(class_id, *span) for class_id, span in zip(classes, spans, strict=False)]
     draws = [
-        captions_for(classes, events, facts, style, np.random.default_rng(seed), PHRASES, ONTOLOGY)
-        for _ in range(2)
+        captions_for(classes, events, facts, style, np.random.default_rng(seed), PHRASES, ONTOLOGY) for _ in range(2)
     ]
     assert draws[0] == draws[1]
     if (sentence := draws[0]) is None:

@@ -34,9 +34,7 @@ def test_the_file_that_is_shipped_is_right_and_names_no_class_twice() -> None:
 
 def test_mistakes_are_named_by_file_and_key() -> None:
     assert "classes: no class of the ontology is named 'Sirens'" in broken(classes={"Sirens": ["a siren"]})
-    assert "classes.Engine: 'a engine': 'engine' takes 'an'" in broken(
-        classes={"Engine": ["a engine", "runs"]}
-    )
+    assert "classes.Engine: 'a engine': 'engine' takes 'an'" in broken(classes={"Engine": ["a engine", "runs"]})
     assert "families.0.under" in broken(families=[{"phrase": ["x"], "under": "Musik"}])
     assert "proper_noun: Extra inputs" in broken(proper_noun=[])
     assert "version" in broken(version=2)

@@ -124,15 +124,22 @@ def test_wavcaps_reads_all_four_subsets_and_mixes_up_none(tmp_path):
     tone = {"id": "2219", "caption": "A ringtone.", "tags": ["phone", "tone"], "author": "Tempouser"}
     plane, gone = {"id": "2219", "caption": "A plane.", "author": "Daniel"}, {"id": "1", "caption": "Gone."}
     lists = "w/json_files/"
-    tree(tmp_path, {
-        lists + "AudioSet_SL/as_final.json": wavcaps(wind),
-        lists + "BBC_Sound_Effects/bbc_final.json": wavcaps(bug),
-        lists + "FreeSound/fsd_final.json": wavcaps(tone, {"id": "7"}, "junk"),
-        lists + "FreeSound/fsd_final_2s.json": wavcaps(tone),
-        lists + "SoundBible/sb_final.json": wavcaps(plane, gone),
-        "w/blacklist/blacklist_exclude_all_ac.json": "{}",
-    }, "w/AudioSet_SL_flac/Yb0RFKhbpFJA.flac", "w/BBC_Sound_Effects_flac/NHU05051026.flac",
-         "w/FreeSound_flac/2219.flac", "w/SoundBible_flac/2219.flac", "w/FreeSound_flac/1.flac")
+    tree(
+        tmp_path,
+        {
+            lists + "AudioSet_SL/as_final.json": wavcaps(wind),
+            lists + "BBC_Sound_Effects/bbc_final.json": wavcaps(bug),
+            lists + "FreeSound/fsd_final.json": wavcaps(tone, {"id": "7"}, "junk"),
+            lists + "FreeSound/fsd_final_2s.json": wavcaps(tone),
+            lists + "SoundBible/sb_final.json": wavcaps(plane, gone),
+            "w/blacklist/blacklist_exclude_all_ac.json": "{}",
+        },
+        "w/AudioSet_SL_flac/Yb0RFKhbpFJA.flac",
+        "w/BBC_Sound_Effects_flac/NHU05051026.flac",
+        "w/FreeSound_flac/2219.flac",
+        "w/SoundBible_flac/2219.flac",
+        "w/FreeSound_flac/1.flac",
+    )
     result = index(tmp_path, {"adapter": "wavcaps", "path": "w", "splits": {"SoundBible": "val"}})
     rows = by_id(result)
     assert {key: (row["recording_id"], row["split"]) for key, row in rows.items()} == {
@@ -162,15 +169,25 @@ def test_clotho_joins_captions_and_metadata_by_file_name(tmp_path):
     about += "twin 1.wav,t,130,l,x,y,z\ntwin 2.wav,t,130,l,x,y,z\n"
     lines = 'Café noir.wav,"A cup, falling.",b,c,d,e\n a b.wav, a,b,c,d,e\nlost.wav,a,b,c,d,e\n'
     lines += "twin 1.wav,a,b,c,d,e\ntwin 2.wav,a,b,c,d,e\nshort line.wav,a\n"
-    tree(tmp_path, {
-        "clotho_captions_development.csv": CLOTHO + lines,
-        "clotho_captions_validation.csv": CLOTHO + "both.wav,a,b,c,d,e\nFR.CTC.08.001.wav,a,b,c,d,e\n",
-        "clotho_captions_evaluation.csv": CLOTHO + "both.wav,a,b,c,d,e\nself evaluation.wav,a,b,c,d,e\n",
-        "clotho_metadata_development.csv": about.encode("latin-1"),
-        "development/a b.wav": b"another",
-    }, "development/Cafe\u0301 noir.wav", "development/ a b.wav", "development/lost.flac",
-         "development/twin 1.wav", "development/twin 2.wav", "validation/both.wav", "evaluation/both.wav",
-         "validation/FR.CTC.08.001.wav", "evaluation/self evaluation.wav")
+    tree(
+        tmp_path,
+        {
+            "clotho_captions_development.csv": CLOTHO + lines,
+            "clotho_captions_validation.csv": CLOTHO + "both.wav,a,b,c,d,e\nFR.CTC.08.001.wav,a,b,c,d,e\n",
+            "clotho_captions_evaluation.csv": CLOTHO + "both.wav,a,b,c,d,e\nself evaluation.wav,a,b,c,d,e\n",
+            "clotho_metadata_development.csv": about.encode("latin-1"),
+            "development/a b.wav": b"another",
+        },
+        "development/Cafe\u0301 noir.wav",
+        "development/ a b.wav",
+        "development/lost.flac",
+        "development/twin 1.wav",
+        "development/twin 2.wav",
+        "validation/both.wav",
+        "evaluation/both.wav",
+        "validation/FR.CTC.08.001.wav",
+        "evaluation/self evaluation.wav",
+    )
     result = index(tmp_path, "clotho")
     rows = by_id(result)
     assert errors(result) == {"clotho-clotho_captions_development-line7": "bad_row"}
@@ -195,12 +212,18 @@ def test_fsd50k_takes_each_clips_own_licence_and_the_publishers_split(tmp_path):
     facts |= {"title": "g", "tags": ["electric", "guitar"]}
     dev = 'fname, labels,mids,split\n64760,"Guitar,Music","/m/0342h,/m/04rlf",train\n7,Bark,/m/05tny_,val\n'
     dev += '8,"Bark,Dog",/m/05tny_,val\n'
-    tree(tmp_path, {
-        "FSD50K.ground_truth/dev.csv": dev,
-        "FSD50K.ground_truth/eval.csv": "fname,labels,mids\n37199,Bark,/m/05tny_\n",
-        "FSD50K.ground_truth/vocabulary.csv": "0,Bark,/m/05tny_\n",
-        "FSD50K.metadata/dev_clips_info_FSD50K.json": json.dumps({"64760": facts}),
-    }, "FSD50K.dev_audio/64760.wav", "FSD50K.dev_audio/7.wav", "FSD50K.eval_audio/37199.flac")
+    tree(
+        tmp_path,
+        {
+            "FSD50K.ground_truth/dev.csv": dev,
+            "FSD50K.ground_truth/eval.csv": "fname,labels,mids\n37199,Bark,/m/05tny_\n",
+            "FSD50K.ground_truth/vocabulary.csv": "0,Bark,/m/05tny_\n",
+            "FSD50K.metadata/dev_clips_info_FSD50K.json": json.dumps({"64760": facts}),
+        },
+        "FSD50K.dev_audio/64760.wav",
+        "FSD50K.dev_audio/7.wav",
+        "FSD50K.eval_audio/37199.flac",
+    )
     result = index(tmp_path, "fsd50k")
     rows = by_id(result)
     assert {key: row["split"] for key, row in rows.items()} == {
@@ -224,10 +247,17 @@ def test_esc50_matches_by_stem_and_splits_by_fold(tmp_path):
         f"{fold}-100{fold}-A-0.wav,{fold},0,dog,True,100{fold},A\n" for fold in range(1, 6)
     )
     licences = "101 - Dog:\n- [1-1001-A.ogg]: clip derived from a by b.wav (http://x/) by n frae [CC0]\n"
-    tree(tmp_path, {
-        "meta/esc50.csv": table,
-        "LICENSE": licences,
-    }, "audio/1-1001-A-0.ogg", "audio/2-1002-A-0.flac", "audio/3-1003-A-0.wav", "audio/4-1004-A-0.wav")
+    tree(
+        tmp_path,
+        {
+            "meta/esc50.csv": table,
+            "LICENSE": licences,
+        },
+        "audio/1-1001-A-0.ogg",
+        "audio/2-1002-A-0.flac",
+        "audio/3-1003-A-0.wav",
+        "audio/4-1004-A-0.wav",
+    )
     result = index(tmp_path, {"adapter": "esc50", "splits": {"fold2": "val"}})
     rows = by_id(result)
     assert {key: row["split"] for key, row in rows.items()} == {
@@ -245,11 +275,18 @@ def test_esc50_matches_by_stem_and_splits_by_fold(tmp_path):
 
 
 def test_a_folder_takes_what_is_called_or_begins_like_audio_and_names_the_rest(tmp_path):
-    tree(tmp_path, {
-        "in/film.mp4": b"x",
-        "in/notes.txt": "text",
-        "in/x.dat": b"",
-    }, "in/a/b c.WAV", "in/no_extension", "in/.hidden.wav", "run/clips.wav")
+    tree(
+        tmp_path,
+        {
+            "in/film.mp4": b"x",
+            "in/notes.txt": "text",
+            "in/x.dat": b"",
+        },
+        "in/a/b c.WAV",
+        "in/no_extension",
+        "in/.hidden.wav",
+        "run/clips.wav",
+    )
     (tmp_path / "in/broken.wav").symlink_to("nowhere")
     (tmp_path / "in/loop").symlink_to(tmp_path / "in")
     (tmp_path / "in/linked").symlink_to(tmp_path / "elsewhere")
@@ -288,9 +325,13 @@ def test_rows_of_one_identifier_are_served_once_and_the_others_told(tmp_path):
 
 
 def test_the_sources_digest_notices_audio_and_metadata_but_not_other_files(tmp_path):
-    tree(tmp_path, {
-        "eval_segments.csv": AUDIOSET + 'abcdefghijk, 30.000, 40.000, "/m/09x0r"\n',
-    }, "abcdefghijk.wav")
+    tree(
+        tmp_path,
+        {
+            "eval_segments.csv": AUDIOSET + 'abcdefghijk, 30.000, 40.000, "/m/09x0r"\n',
+        },
+        "abcdefghijk.wav",
+    )
     stage = Index((Dataset(adapter="audioset"),))
     first = stage.sources(context(tmp_path))
     tree(tmp_path, {"notes.txt": "a note"})
@@ -335,9 +376,7 @@ def test_mistakes_in_the_recipe_are_told_in_one_line(tmp_path):
     with pytest.raises(UserError, match="no recordings found under"):
         index(tmp_path, {"adapter": "folder", "path": "."})
     tree(tmp_path, {"a.wav": SOUND})
-    result = index(
-        tmp_path, "folder", {"adapter": "folder", "name": "gone", "path": "gone", "optional": True}
-    )
+    result = index(tmp_path, "folder", {"adapter": "folder", "name": "gone", "path": "gone", "optional": True})
     assert result.drops == [("gone", "optional_dataset_absent")]
 
 

@@ -118,9 +118,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize(
-    "suffix", [".wav", ".au", ".gsm", ".vox", ".snd", ".raw", ".mp3", ".m4a", ".m3u8", ".txt", ""]
-)
+@pytest.mark.parametrize("suffix", [".wav", ".au", ".gsm", ".vox", ".snd", ".raw", ".mp3", ".m4a", ".m3u8", ".txt", ""])
 @pytest.mark.parametrize("kind", TEXTS)
 def test_what_is_no_audio_is_refused_under_every_name(wav, suffix, kind):
     path = wav.with_name(f"{kind}{suffix}")
@@ -190,9 +188,7 @@ def test_what_is_in_the_samples_is_told_apart(tmp_path):
     broken = tone.copy()
     broken[100] = np.nan
     assert refused(write(tmp_path / "a.flac", zeros)) == "digital_silence"
-    assert (
-        refused(write(tmp_path / "b.wav", np.stack([tone, -tone], 1), subtype="FLOAT")) == "channels_cancel"
-    )
+    assert refused(write(tmp_path / "b.wav", np.stack([tone, -tone], 1), subtype="FLOAT")) == "channels_cancel"
     assert refused(write(tmp_path / "c.wav", broken, subtype="FLOAT")) == "not_finite"
     broken[100] = np.inf
     assert refused(write(tmp_path / "d.wav", broken, subtype="DOUBLE")) == "not_finite"
@@ -279,9 +275,7 @@ def test_pieces_are_the_whole_cut_into_equal_lengths(tmp_path, wav, kind):
     ffmpeg("-i", wav, path)
     whole, found = decode(path), list(pieces(path, 0.3, start_s=0.1, min_s=0.2))
     assert [round(piece.start_s, 6) for piece in found] == [0.1, 0.4, 0.7, 1.0, 1.3, 1.6]
-    assert np.array_equal(
-        np.concatenate([piece.samples for piece in found]), whole.samples[1600 : 1600 + 6 * 4800]
-    )
+    assert np.array_equal(np.concatenate([piece.samples for piece in found]), whole.samples[1600 : 1600 + 6 * 4800])
     assert [len(piece.samples) for piece in pieces(path, 10.0, stop_s=1.5)] == [24000]
 
 

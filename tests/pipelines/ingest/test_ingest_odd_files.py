@@ -116,9 +116,7 @@ def test_every_file_is_decoded_or_refused_in_time(shared, folder):
         if isinstance(found, Reject):
             assert found.error in CODES, path.name
             assert str(shared) not in found.message
-            assert "0x" not in found.message.replace("offset 0x", ""), (
-                "an address in memory differs from run to run"
-            )
+            assert "0x" not in found.message.replace("offset 0x", ""), "an address in memory differs from run to run"
         else:
             assert np.isfinite(found.samples).all(), path.name
             assert found.decoded_s == pytest.approx(len(found.samples) / found.rate)

@@ -61,18 +61,14 @@ def test_the_first_seconds_of_each_recording_become_a_clip(tmp_path):
     assert (long["duration_s"], short["duration_s"]) == (10.0, 3.0)
     assert (long["clip_id"], long["source_start_s"], long["note"]) == (long["record_id"], 0.0, None)
     assert (long["claimed_s"], long["decoded_s"], short["source_channels"]) == (12.0, 10.0, 2)
-    assert (
-        long["recording_id"] == "sha256:" + hashlib.sha256((tmp_path / "long.wav").read_bytes()).hexdigest()
-    )
+    assert long["recording_id"] == "sha256:" + hashlib.sha256((tmp_path / "long.wav").read_bytes()).hexdigest()
     stored, rate = from_store(result.blobs[0].members["flac"])
     assert rate == RATE
     assert np.array_equal(stored, soundfile.read(tmp_path / "long.wav", dtype="int16")[0][: 10 * RATE])
 
 
 def test_all_windows_of_a_recording_become_clips_but_for_silence_and_a_short_end(tmp_path):
-    soundfile.write(
-        tmp_path / "long.wav", np.concatenate([noise(2.0), np.zeros(2 * RATE), noise(3.05)]), RATE
-    )
+    soundfile.write(tmp_path / "long.wav", np.concatenate([noise(2.0), np.zeros(2 * RATE), noise(3.05)]), RATE)
     soundfile.write(tmp_path / "short.wav", noise(1.0), RATE)
     result = ingest(tmp_path, index(tmp_path, "folder").rows, ALL)
     long, short = (row["record_id"] for row in index(tmp_path, "folder").rows)
@@ -154,9 +150,7 @@ def test_a_committed_run_holds_every_clip_where_its_row_says_and_is_the_same_twi
     assert data_files(tmp_path / "a") == data_files(tmp_path / "b")
     folder = tmp_path / "a" / work.nodes[1].folder
     rows = [row for part in sorted(folder.glob("p0000?.parquet")) for row in pq.read_table(part).to_pylist()]
-    rejected = [
-        row for part in sorted(folder.glob("*.rejects.parquet")) for row in pq.read_table(part).to_pylist()
-    ]
+    rejected = [row for part in sorted(folder.glob("*.rejects.parquet")) for row in pq.read_table(part).to_pylist()]
     assert len(rows) > 200
     assert len({row["clip_id"] for row in rows}) == len(rows)
     assert {row["error"] for row in rejected} == {"empty_file", "not_audio", "no_samples", "digital_silence"}

@@ -15,8 +15,14 @@ def noise(seed: int, n: int, level: float) -> np.ndarray:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**31), snr=st.floats(-30, 30), level=st.floats(50, 12000), other=st.floats(50, 12000),
-       count=st.integers(1, 3), peak=st.sampled_from([0.5, 0.9, 1.0]))
+@given(
+    seed=st.integers(0, 2**31),
+    snr=st.floats(-30, 30),
+    level=st.floats(50, 12000),
+    other=st.floats(50, 12000),
+    count=st.integers(1, 3),
+    peak=st.sampled_from([0.5, 0.9, 1.0]),
+)
 def test_the_stems_sum_to_the_mixture_exactly_and_never_pass_the_peak(seed, snr, level, other, count, peak):
     target, rest = noise(seed, 4000, level), [noise(seed + 1 + i, 4000, other) for i in range(count)]
     made = mix(target, rest, snr, peak)
@@ -57,10 +63,13 @@ def test_a_loud_mixture_is_turned_down_with_all_its_sources_alike():
     assert 0.89 < made.peak <= 0.9
 
 
-@pytest.mark.parametrize(("target", "rest", "words"), [
-    (np.zeros(100, np.int16), noise(1, 100, 50), "target is silent"),
-    (noise(1, 100, 50), np.zeros(100, np.int16), "interference is silent"),
-])
+@pytest.mark.parametrize(
+    ("target", "rest", "words"),
+    [
+        (np.zeros(100, np.int16), noise(1, 100, 50), "target is silent"),
+        (noise(1, 100, 50), np.zeros(100, np.int16), "interference is silent"),
+    ],
+)
 def test_silence_cannot_be_mixed(target, rest, words):
     with pytest.raises(CannotMix, match=words):
         mix(target, [rest], 0.0, 0.9)

@@ -17,26 +17,75 @@ DOG, BARK, SPEECH, MALE, RAIN = "/m/0bt9lr", "/m/05tny_", "/m/09x0r", "/m/05zppz
 
 
 def clip(clip_id: str, split: str = "train", recording: str | None = None, seconds: float = 10.0) -> dict:
-    return {"clip_id": clip_id, "record_id": clip_id, "dataset": "t", "split": split, "recording_id": recording or f"fs:{clip_id}",
-            "duration_s": seconds, "sample_rate": 8000, "source_path": "x", "source_start_s": 0.0, "source_rate": 8000,
-            "source_channels": 1, "source_decoder": "soundfile", "claimed_s": None, "decoded_s": seconds, "note": None, "gain_db": 0.0,
-            "licence": "CC0", "attribution": None, "tar": "store/x.tar", "offset": 0, "size": 1}
+    return {
+        "clip_id": clip_id,
+        "record_id": clip_id,
+        "dataset": "t",
+        "split": split,
+        "recording_id": recording or f"fs:{clip_id}",
+        "duration_s": seconds,
+        "sample_rate": 8000,
+        "source_path": "x",
+        "source_start_s": 0.0,
+        "source_rate": 8000,
+        "source_channels": 1,
+        "source_decoder": "soundfile",
+        "claimed_s": None,
+        "decoded_s": seconds,
+        "note": None,
+        "gain_db": 0.0,
+        "licence": "CC0",
+        "attribution": None,
+        "tar": "store/x.tar",
+        "offset": 0,
+        "size": 1,
+    }
 
 
 def known(clip_id: str, ids: list[str], state: str = "labelled") -> list[dict]:
     names = default_ontology()
-    rows = [{"clip_id": clip_id, "class_id": c, "class_name": names[c].name, "origin": "label:mid", "confidence": 1.0, "state": state} for c in ids]
-    return rows or [{"clip_id": clip_id, "class_id": None, "class_name": None, "origin": "none", "confidence": None, "state": state}]
+    rows = [
+        {
+            "clip_id": clip_id,
+            "class_id": c,
+            "class_name": names[c].name,
+            "origin": "label:mid",
+            "confidence": 1.0,
+            "state": state,
+        }
+        for c in ids
+    ]
+    return rows or [
+        {"clip_id": clip_id, "class_id": None, "class_name": None, "origin": "none", "confidence": None, "state": state}
+    ]
 
 
 def caption(clip_id: str) -> dict:
-    return {"clip_id": clip_id, "dataset": "t", "split": "train", "caption": f"A caption of {clip_id}.", "candidate_id": "c",
-            "method": "grammar", "decision": "accepted", "score": 1.0, "reasons": [], "licence": None}
+    return {
+        "clip_id": clip_id,
+        "dataset": "t",
+        "split": "train",
+        "caption": f"A caption of {clip_id}.",
+        "candidate_id": "c",
+        "method": "grammar",
+        "decision": "accepted",
+        "score": 1.0,
+        "reasons": [],
+        "licence": None,
+    }
 
 
 def plan(clips: list[dict], classes: list[dict], seed: int = 3, **options: object) -> Result:
-    stage = PlanMixtures(**({"per_clip": 1, "duration_s": 10.0, "sample_rate": 8000, "snr_db": (-15.0, 15.0), "inferred": False} | options))
-    sides = {"classes": tables.from_rows("classes", classes), "captions": tables.from_rows("captions", [caption(c["clip_id"]) for c in clips])}
+    stage = PlanMixtures(
+        **(
+            {"per_clip": 1, "duration_s": 10.0, "sample_rate": 8000, "snr_db": (-15.0, 15.0), "inferred": False}
+            | options
+        )
+    )
+    sides = {
+        "classes": tables.from_rows("classes", classes),
+        "captions": tables.from_rows("captions", [caption(c["clip_id"]) for c in clips]),
+    }
     batch = Batch(tables.from_rows("clips", clips), sides)
     result = stage.process(batch, Context(Workspace("unused"), ".", seed, 4))
     conserve(stage, [c["clip_id"] for c in clips], result)
@@ -46,8 +95,12 @@ def plan(clips: list[dict], classes: list[dict], seed: int = 3, **options: objec
 def world(count: int, seed: int = 0) -> tuple[list[dict], list[dict]]:
     rng, ontology = np.random.default_rng(seed), default_ontology()
     leaves = [node.class_id for node in ontology.classes if not node.abstract]
-    clips = [clip(f"c{i:04d}", ["train", "val", "test"][i % 3], seconds=float(rng.uniform(1, 20))) for i in range(count)]
-    classes = [row for c in clips for row in known(c["clip_id"], list(rng.choice(leaves, rng.integers(1, 4), replace=False)))]
+    clips = [
+        clip(f"c{i:04d}", ["train", "val", "test"][i % 3], seconds=float(rng.uniform(1, 20))) for i in range(count)
+    ]
+    classes = [
+        row for c in clips for row in known(c["clip_id"], list(rng.choice(leaves, rng.integers(1, 4), replace=False)))
+    ]
     return clips, classes
 
 
@@ -89,9 +142,15 @@ def test_a_child_class_conflicts_with_its_parent_and_such_a_pair_is_refused():
 
 def test_what_is_not_known_is_not_mixed():
     clips = [clip(x) for x in "abcd"]
-    classes = known("a", [DOG]) + known("b", [RAIN], "inferred") + known("c", [RAIN], "partial") + known("d", [], "unknown")
+    classes = (
+        known("a", [DOG]) + known("b", [RAIN], "inferred") + known("c", [RAIN], "partial") + known("d", [], "unknown")
+    )
     assert sorted(plan(clips, classes).drops) == [
-        ("a", "no_disjoint_partner"), ("b", "classes_inferred"), ("c", "classes_partial"), ("d", "classes_unknown")]
+        ("a", "no_disjoint_partner"),
+        ("b", "classes_inferred"),
+        ("c", "classes_partial"),
+        ("d", "classes_unknown"),
+    ]
     assert sorted(plan(clips, classes, inferred=True).drops) == [("c", "classes_partial"), ("d", "classes_unknown")]
 
 
@@ -105,7 +164,9 @@ def test_a_recording_of_the_test_set_is_not_mixed_for_training():
 
 def test_two_clips_of_one_recording_are_never_mixed():
     clips = [clip("a", recording="fs:1"), clip("b", recording="fs:1")]
-    assert {reason for _, reason in plan(clips, known("a", [DOG]) + known("b", [RAIN])).drops} == {"no_disjoint_partner"}
+    assert {reason for _, reason in plan(clips, known("a", [DOG]) + known("b", [RAIN])).drops} == {
+        "no_disjoint_partner"
+    }
 
 
 def test_pieces_fit_their_clips_and_the_mixture():

@@ -21,9 +21,7 @@ def tags(*names: str) -> list[Ground]:
 
 
 def events(*timed: tuple[str, float, float]) -> list[Ground]:
-    return [
-        Ground(f"c:publisher:{n}", "event", IDS[name], a, b, None) for n, (name, a, b) in enumerate(timed)
-    ]
+    return [Ground(f"c:publisher:{n}", "event", IDS[name], a, b, None) for n, (name, a, b) in enumerate(timed)]
 
 
 def caption(number: int, text: str) -> list[Ground]:
@@ -35,9 +33,7 @@ def measured(**values: float) -> Facts:
     return Facts(values, {name: (f"c:facts:{name}",) for name in values})
 
 
-def judged(
-    text: str, grounds: list[Ground], facts: Facts | None = None, own: tuple[str, ...] = ()
-) -> Agreement:
+def judged(text: str, grounds: list[Ground], facts: Facts | None = None, own: tuple[str, ...] = ()) -> Agreement:
     return agreement(text, grounds, facts or Facts(), INDEX, own)
 
 
@@ -180,9 +176,7 @@ def test_a_fact_of_the_clip_does_not_check_a_word_about_one_of_several_sounds() 
         None,
         None,
     ]
-    assert [found.supported for found in judge("A bird and a siren in a quiet recording.", facts, 2)] == [
-        False
-    ]
+    assert [found.supported for found in judge("A bird and a siren in a quiet recording.", facts, 2)] == [False]
     assert [found.supported for found in judge("A bird and a loud siren.", facts, sounds=2)] == [True]
     assert judge("The siren is not loud.", facts, sounds=1) == []
 

@@ -28,9 +28,7 @@ def clip_row(clip_id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run(
-    root: Path, clips: dict[str, list[dict[str, Any]]], min_agreement: float = 0.75
-) -> dict[str, dict[str, Any]]:
+def run(root: Path, clips: dict[str, list[dict[str, Any]]], min_agreement: float = 0.75) -> dict[str, dict[str, Any]]:
     """Describe, score and decide; return everything by candidate_id, and the decisions by clip_id."""
     context = Context(Workspace(str(root)), str(root), 3, 1)
     rows = [clip_row(clip_id) for clip_id in clips]

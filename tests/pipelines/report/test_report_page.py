@@ -38,9 +38,7 @@ def tone(hertz: float, seconds: float = 1.0, level: float = 0.3, rate: int = RAT
 def write_run(root, rows: dict[str, list[dict]]) -> Workspace:
     """Write tables as Parquet and views over them, as a finished run has them."""
     workspace = Workspace(str(root))
-    workspace.write(
-        "run.json", json.dumps({"name": "tiny", "partitions": 1, "tables": tables.VERSION}).encode()
-    )
+    workspace.write("run.json", json.dumps({"name": "tiny", "partitions": 1, "tables": tables.VERSION}).encode())
     sql = []
     for table in tables.TABLES:
         sink = io.BytesIO()
@@ -80,9 +78,7 @@ def clip_rows(n: int, place, seconds: float, text: str | None, decision: str) ->
     }
     candidate = {"clip_id": f"a-{n}", "candidate_id": f"a-{n}:grammar:0"}
     support = [f"a-{n}:signal:0"]
-    clip = row(
-        "clips", **own, recording_id=f"fs:{n}", duration_s=seconds, sample_rate=RATE, source_rate=44100
-    )
+    clip = row("clips", **own, recording_id=f"fs:{n}", duration_s=seconds, sample_rate=RATE, source_rate=44100)
     caption = row("captions", **own, caption=text, decision=decision, score=score, method="grammar")
     return {
         "clips": clip | place_of(place) | {"source_path": HOSTILE},
@@ -297,10 +293,7 @@ def test_every_table_picture_and_player_has_a_name_for_those_who_cannot_see(run)
 
 
 def test_a_run_in_which_everything_was_rejected_has_a_page(tmp_path):
-    wrong = [
-        row("rejects", stage="ingest", clip_id=f"r-{n}", error=f"e_{n}", message="m" * 5000)
-        for n in range(3000)
-    ]
+    wrong = [row("rejects", stage="ingest", clip_id=f"r-{n}", error=f"e_{n}", message="m" * 5000) for n in range(3000)]
     workspace = write_run(tmp_path, {"rejects": wrong, "markers": [marker("ingest", 3000, 0, rejects=3000)]})
     text = report(workspace).text()
     for sentence in (

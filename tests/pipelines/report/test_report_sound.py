@@ -104,9 +104,7 @@ def test_what_fits_is_given_as_it_is_stored():
 def test_the_loudest_part_has_the_most_energy_of_all_parts(values, data):
     samples = np.array(values, dtype=np.int16)
     length = data.draw(st.integers(1, len(values)))
-    energies = [
-        int((samples[i : i + length].astype(np.int64) ** 2).sum()) for i in range(len(values) - length + 1)
-    ]
+    energies = [int((samples[i : i + length].astype(np.int64) ** 2).sum()) for i in range(len(values) - length + 1)]
     assert loudest(samples, length) == int(np.argmax(energies))
 
 
@@ -189,8 +187,7 @@ def contrast(first: str, second: str) -> float:
 def test_words_stand_out_from_their_ground_in_light_and_in_dark():
     css = (Path(page.__file__).parent / "page.css").read_text(encoding="utf-8")
     schemes = [
-        dict(re.findall(r"--(\w+): (#\w{6})", block))
-        for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+        dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
     ]
     assert len(schemes) == 2
     for scheme in schemes:

@@ -71,9 +71,7 @@ def test_an_ogg_with_another_serial_number_holds_the_same_samples(tmp_path: Path
     assert np.array_equal(decoded, expected)
 
 
-def test_the_corpora_are_small_and_every_class_and_defect_is_in_them(
-    root: Path, truth: list[dict[str, Any]]
-) -> None:
+def test_the_corpora_are_small_and_every_class_and_defect_is_in_them(root: Path, truth: list[dict[str, Any]]) -> None:
     assert sum(len(data) for data in bytes_under(root).values()) < 120e6
     classes = Counter(mid for row in truth for mid in row["classes"])
     assert set(classes) == set(BY_MID)
@@ -84,9 +82,7 @@ def test_the_corpora_are_small_and_every_class_and_defect_is_in_them(
     assert set(broken) == {"missing", "empty", "not_audio", "truncated", "zero_frames", "silent"}
 
 
-def test_every_whole_file_holds_its_clip_at_the_length_the_truth_says(
-    root: Path, truth: list[dict[str, Any]]
-) -> None:
+def test_every_whole_file_holds_its_clip_at_the_length_the_truth_says(root: Path, truth: list[dict[str, Any]]) -> None:
     longer = 0
     for row in truth:
         if row["defect"] is None:
@@ -225,9 +221,7 @@ def test_wavcaps_is_laid_out_as_published_and_shares_recordings_with_other_corpo
     assert len(evaluation & {row["id"] for row in data["FreeSound"]}) == 1
 
 
-def test_a_recording_that_two_corpora_share_sounds_the_same_in_both(
-    root: Path, truth: list[dict[str, Any]]
-) -> None:
+def test_a_recording_that_two_corpora_share_sounds_the_same_in_both(root: Path, truth: list[dict[str, Any]]) -> None:
     by_corpus = {(row["corpus"], row["id"]): row for row in truth}
     shared = [row["id"] for row in truth if row["corpus"] == "wavcaps" and ("fsd50k", row["id"]) in by_corpus]
     assert len(shared) == 3

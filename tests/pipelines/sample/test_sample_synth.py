@@ -182,9 +182,7 @@ def test_a_doorbell_falls_by_a_major_third(seed: int) -> None:
         ("Knock", 60, 3000),
     ],
 )
-def test_a_sound_has_its_energy_where_its_source_has_it(
-    name: str, low: float, high: float, seed: int
-) -> None:
+def test_a_sound_has_its_energy_where_its_source_has_it(name: str, low: float, high: float, seed: int) -> None:
     hz, spectrum = power(make(name, seed))
     assert spectrum[(hz >= low) & (hz <= high)].sum() > 0.95 * spectrum.sum()
 

@@ -86,9 +86,7 @@ def test_a_name_finds_its_class_and_says_how(
     assert match.confidence == CONFIDENCE[match.origin]
 
 
-@pytest.mark.parametrize(
-    "name", ["", "and", "inside", "outside", "running", "qwerty", "/m/nothing", "chirping_birds"]
-)
+@pytest.mark.parametrize("name", ["", "and", "inside", "outside", "running", "qwerty", "/m/nothing", "chirping_birds"])
 def test_what_no_rule_knows_matches_nothing(index: NameIndex, name: str) -> None:
     assert index.lookup(name, None) is None
 
@@ -126,9 +124,7 @@ def test_a_label_for_two_devices_gives_both(index: NameIndex) -> None:
         ("audioset/desed/validation.tsv", "event_label", "desed", 10),
     ],
 )
-def test_every_label_of_the_dataset_maps(
-    index: NameIndex, file: str, column: str, dataset: str, count: int
-) -> None:
+def test_every_label_of_the_dataset_maps(index: NameIndex, file: str, column: str, dataset: str, count: int) -> None:
     with (DATA / file).open(newline="") as lines:
         rows = csv.DictReader(lines, delimiter="\t" if file.endswith("tsv") else ",")
         labels = {row[column] for row in rows if row[column]}
