@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -29,9 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="earloom", description="Recordings in, captions and separation mixtures out.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def recipe_arguments(command: argparse.ArgumentParser) -> None:
+    def recipe_arguments(command: argparse.ArgumentParser, out: str) -> None:
         command.add_argument("recipe", help="recipe file, e.g. configs/demo.yaml")
-        command.add_argument("--out", required=True, metavar="RUN", help="run folder, or an fsspec URL")
+        command.add_argument("--out", required=out == "needed", metavar="RUN", help="run folder, or an fsspec URL")
         command.add_argument(
             "--set", action="append", default=[], metavar="a.b=c", help="override a recipe value; may be repeated"
         )
@@ -40,14 +41,16 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("run", metavar="RUN", help="run folder")
 
     run = commands.add_parser("run", help="run a recipe; run it again to go on where it stopped")
-    recipe_arguments(run)
+    recipe_arguments(run, "needed")
     run.add_argument("--engine", choices=("ray", "inline"), default="ray")
     run.add_argument("--workers", type=_positive, metavar="N", help="CPUs to use; all of them if not given")
     run.add_argument(
         "--ray-address", metavar="ADDRESS", help="a running Ray cluster; else RAY_ADDRESS, else one of our own"
     )
     run.add_argument("--quiet", action="store_true", help="no progress, no summary")
-    recipe_arguments(commands.add_parser("plan", help="say what a run would do and why, and do nothing"))
+    recipe_arguments(
+        commands.add_parser("plan", help="say what a run would do and why, and do nothing"), "of a new run if not given"
+    )
     status = commands.add_parser("status", help="say what a run holds")
     run_argument(status)
     status.add_argument("--json", action="store_true")
@@ -146,7 +149,8 @@ def _plan(options: argparse.Namespace) -> int:
     from pipelines.status import plan_table
     from schemas.recipe import load_recipe
 
-    job = prepare(load_recipe(options.recipe, tuple(options.set)), options.out, make=False)
+    with tempfile.TemporaryDirectory() as nowhere:
+        job = prepare(load_recipe(options.recipe, tuple(options.set)), options.out or f"{nowhere}/new", make=False)
     print(plan_table(Work(job.nodes, job.context)))
     return 0
 

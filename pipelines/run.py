@@ -136,6 +136,7 @@ def _freeze(job: Job) -> None:
 
 
 def _seal(job: Job, work: Work) -> None:
-    """Write the views over the whole run, and last the seal."""
+    """Remove what no commit names, write the views over the whole run, and last the seal."""
+    work.sweep()
     job.workspace.write("views.sql", views_sql(work).encode())
     write_seal(work)

@@ -16,6 +16,13 @@ from pipelines.seal import read_seal
 from schemas.errors import UserError
 from schemas.recipe import parse_recipe
 
+TELLING = """
+    SELECT clip_id, caption, method, round(score, 2) AS score FROM captions JOIN candidates USING (clip_id, candidate_id, method)
+    WHERE decision = 'accepted'
+    QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY style = 'temporal' DESC, length(caption) DESC, clip_id) = 1
+    ORDER BY dataset LIMIT 4"""
+"""One accepted caption per dataset, first of those that tell an order."""
+
 
 def status(workspace: Workspace) -> dict[str, Any]:
     """Return per stage: partitions committed and in all, rows in and out, rejects, drops, seconds; and whether it is sealed.
@@ -105,12 +112,7 @@ def summary(workspace: Workspace, work: Work) -> str:
             "Rejected, each a row of `rejects`: " + ", ".join(f"{r['n']} {r['error']} ({r['stage']})" for r in rejects),
             "",
         ]
-    shown = query.dicts(
-        workspace,
-        """
-        SELECT clip_id, caption, method, round(score, 2) AS score FROM captions WHERE decision = 'accepted' AND method <> 'published'
-        QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY length(caption) DESC, clip_id) = 1 ORDER BY clip_id LIMIT 4""",
-    )
+    shown = query.dicts(workspace, TELLING)
     for row in shown:
         evidence = query.dicts(
             workspace,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from typing import Any
 
@@ -33,7 +34,7 @@ def connect(workspace: Workspace) -> duckdb.DuckDBPyConnection:
         connection.execute("SET file_search_path = ?", [workspace.root])
     else:
         connection.register_filesystem(_filesystem(workspace))
-        sql = sql.replace("['", f"['{workspace.root}/").replace(", '", f", '{workspace.root}/")
+        sql = re.sub(r"'([^']+\.(?:parquet|json))'", lambda found: f"'{workspace.path(found[1])}'", sql)
     connection.execute(sql)
     return connection
 

@@ -40,32 +40,21 @@ class Standing:
 
     markers: dict[int, Marker] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
-    strays: list[str] = field(default_factory=list)
 
 
 def survey(folder: str, workspace: Workspace) -> Standing:
-    """Read a stage's folder: its whole markers, files that a marker names but that are gone or resized, and strays.
-
-    A stray is a file that no whole marker names, left by a run that was killed between data and marker.
-    """
+    """Read a stage's folder: its whole markers, and files that a marker names but that are gone or resized."""
     sizes = workspace.sizes(folder) if workspace.exists(folder) else {}
-    standing, named = Standing(), {f"{folder}/stage.json"}
-    for name in sorted(sizes):
-        if not name.endswith(".json") or name in named:
-            continue
+    standing = Standing()
+    for name in sorted(name for name in sizes if name.endswith(".json") and not name.endswith("/stage.json")):
         marker = parse_marker(workspace.read(name))
-        if (
-            marker is None
-            or name != marker_name(folder, marker.partition)
-            or not folder.endswith(f"-{marker.fingerprint}")
-        ):
+        own = marker and name == marker_name(folder, marker.partition) and folder.endswith(f"-{marker.fingerprint}")
+        if marker is None or not own:
             continue
         wrong = [file for file, facts in marker.files.items() if sizes.get(file) != facts["bytes"]]
         standing.damaged += wrong
         if not wrong:
             standing.markers[marker.partition] = marker
-            named |= {name, *marker.files}
-    standing.strays = sorted(set(sizes) - named)
     return standing
 
 
@@ -151,18 +140,20 @@ class Work:
                 yield marker
 
     def sweep(self) -> None:
-        """Remove what killed runs left and what no longer counts, so that only committed files are in the folders."""
+        """Remove every file that no commit names: what killed workers and runs left, and commits whose input has changed.
+
+        Done before a run begins and before it is sealed.
+        """
+        workspace = self.context.workspace
         for node in self.nodes:
-            standing = self.standing[node.stage.name]
-            stale = {p for p in standing.markers if p in self.ready[node.stage.name]}
-            for p in stale:
-                self.context.workspace.remove(marker_name(node.folder, p))
-            for p in stale:
-                for name in standing.markers[p].files:
-                    self.context.workspace.remove(name)
-            for name in standing.strays:
-                self.context.workspace.remove(name)
-            self.context.workspace.write(f"{node.folder}/stage.json", (canonical_json(node.identity) + "\n").encode())
+            name, own = node.stage.name, f"{node.folder}/stage.json"
+            workspace.write(own, (canonical_json(node.identity) + "\n").encode())
+            stands = {p: m for p, m in self.standing[name].markers.items() if p not in self.ready[name]}
+            stands |= {p: m for (stage, p), m in self.done.items() if stage == name}
+            kept = {own} | {file for p, m in stands.items() for file in (marker_name(node.folder, p), *m.files)}
+            # Markers go first: one without all its files would be a lie if this were the last thing done.
+            for file in sorted(workspace.sizes(node.folder).keys() - kept, key=lambda file: not file.endswith(".json")):
+                workspace.remove(file)
 
 
 def why(node: Node, work: Work) -> str:

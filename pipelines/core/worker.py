@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from pipelines.core.commit import ALL, Commit, Marker, table_name
+from pipelines.core.commit import ALL, Commit, Marker, marker_name, table_name
 from pipelines.core.graph import Node
 from pipelines.core.stage import Batch, Context, Refusal, Result, Stage, conserve, empty
 from pipelines.core.stop import check_stop
@@ -88,6 +88,8 @@ def run_task(task: Task, context: Context) -> Marker:
             "run the same command again and it is planned anew"
         )
     try:
+        # A commit of an older input may stand here; its marker must be gone before its files are.
+        context.workspace.remove(marker_name(task.node.folder, task.partition))
         whole = load_batch(task, context)
         # One thread of linear algebra: a sum in another order is another sum, and the number of threads is the machine's.
         with threadpool_limits(1), Commit(stage, context, task.node.folder, task.partition) as commit:

@@ -228,3 +228,24 @@ def test_the_same_run_in_an_object_store_holds_the_same_bytes(toy, tmp_path):
         assert store.cat_file(f"/bucket/run/{name}") == data
     again = Work(build_graph([ToyIndex(), ToyIngest(), ToyListen(), ToyGather()], 1), context)
     assert not any(again.ready.values())
+
+
+def test_what_a_killed_worker_left_is_gone_when_the_run_ends(toy, tmp_path):
+    work = toy()
+    work.sweep()
+    folder = tmp_path / "run" / work.nodes[1].folder
+    (folder / ".tmp-of-a-worker-that-died").write_text("half")
+    drive(work, InlineEngine(work.context), Progress(quiet=True))
+    work.sweep()
+    assert not list(folder.glob(".tmp-*"))
+    assert toy().finished(work.nodes[-1])
+
+
+def test_a_partition_that_shrinks_leaves_no_file_behind(toy, tmp_path):
+    run(toy())
+    (tmp_path / "count").write_text("3")
+    work = run(toy())
+    work.sweep()
+    run(small := toy("small"))
+    small.sweep()
+    assert data_files(tmp_path / "run") == data_files(tmp_path / "small")
