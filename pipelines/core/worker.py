@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -159,5 +160,7 @@ def _refusal(key: str, error: Exception, source: str | None) -> Refusal:
     if isinstance(error, Reject):
         return Refusal(key, error.error, error.message, source)
     words: Any = str(error).strip().splitlines()
-    message = (words[0] if words else type(error).__name__)[:500]
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
+    message = f"{words[0] if words else 'no message'} ({place})"[-500:]
     return Refusal(key, f"unexpected_{type(error).__name__}", message, source)

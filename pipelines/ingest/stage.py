@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from pipelines.ingest.headers import read_header
 from pipelines.ingest.listing import sha256
 from pipelines.ingest.store import to_store
 from schemas.errors import Reject
+
+_SOURCE_FAULTS = {errno.EIO, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ESTALE}
+"""Faults of one file: this stage writes nothing itself, so that what it cannot read is the record's own."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,11 @@ class Ingest(Stage):
             except Reject as reject:
                 refusal = Refusal(record["record_id"], reject.error, reject.message, record["source_path"])
                 result.rejects.append(refusal)
+            except OSError as error:
+                if error.errno not in _SOURCE_FAULTS:
+                    raise
+                words = f"reading it fails: {error.strerror}"
+                result.rejects.append(Refusal(record["record_id"], "unreadable_file", words, record["source_path"]))
         return result
 
     def _serve(self, record: dict[str, Any], root: Path) -> Result:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -203,3 +205,26 @@ def test_real_clips_are_stored_at_the_length_that_was_decoded(shared):
         assert row["duration_s"] == pytest.approx(min(info.duration, 10.0), abs=1e-4)
         samples, rate = from_store(blob.members["flac"])
         assert (len(samples), rate) == (row["duration_s"] * 32000, 32000)
+
+
+def test_a_file_that_the_disk_fails_at_is_a_reject_and_a_full_disk_is_not(tmp_path, monkeypatch):
+    from pipelines.ingest import stage as module
+
+    def failing(number):
+        def fail(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return fail
+
+    row = dict.fromkeys(tables.schema("records").names) | {
+        "record_id": "x-1", "dataset": "x", "split": "train", "source_path": "a.wav", "file_bytes": 1,
+        "labels": [], "events": [], "keywords": [], "captions": [],
+    }  # fmt: skip
+    batch = Batch(tables.from_rows("records", [row]), {})
+    context = Context(Workspace(str(tmp_path)), str(tmp_path), 0, 1)
+    monkeypatch.setattr(module, "decode", failing(errno.EIO))
+    (refusal,) = Ingest(16000, 5.0, "first", 0.1).process(batch, context).rejects
+    assert (refusal.error, refusal.source) == ("unreadable_file", "a.wav")
+    monkeypatch.setattr(module, "decode", failing(errno.ENOMEM))
+    with pytest.raises(OSError, match="memory"):
+        Ingest(16000, 5.0, "first", 0.1).process(batch, context)
