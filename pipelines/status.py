@@ -85,7 +85,7 @@ def plan_table(work: Work) -> str:
     found = []
     for node in work.nodes:
         name, total = node.stage.name, work.total(node)
-        ready, done = len(work.ready[name]), sum((name, p) in work.done for p in work.partitions(node))
+        ready, done = len(work.ready[name]), work.tally[name].commits
         waiting = total - ready - done
         if done == total:
             words = "here already"

@@ -73,7 +73,7 @@ def drive(work: Work, executor: Executor, progress: Progress) -> None:
         for node in reversed(work.nodes):
             queue = work.ready[node.stage.name]
             while queue and executor.room(node):
-                executor.submit(work.task(node, queue.pop(0)))
+                executor.submit(work.task(node, queue.popleft()))
                 running += 1
         if not running:
             break

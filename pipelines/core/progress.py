@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections import defaultdict
 
 from rich.console import Console
 from rich.live import Live
@@ -12,9 +12,7 @@ from rich.table import Table
 
 from pipelines.core.commit import Marker
 from pipelines.core.graph import Node
-
-if TYPE_CHECKING:
-    from pipelines.core.work import Work
+from pipelines.core.work import Tally, Work
 
 EVERY_S = 5.0
 """Seconds between two plain lines of one stage."""
@@ -33,7 +31,7 @@ class Progress:
         self._live: Live | None = None
         self._work: Work | None = None
         self._last: dict[str, float] = {}
-        self._fresh: dict[str, list[Marker]] = {}
+        self._fresh: dict[str, Tally] = defaultdict(Tally)
 
     def start(self, work: Work) -> None:
         """Begin to show the state of ``work``."""
@@ -46,7 +44,7 @@ class Progress:
         """Take note of a new commit."""
         assert self._work is not None
         name, now = node.stage.name, time.monotonic()
-        self._fresh.setdefault(name, []).append(marker)
+        self._fresh[name].add(marker)
         done = self._work.finished(node)
         if self._live is None and not self.quiet and (done or now - self._last.get(name, 0.0) >= EVERY_S):
             self._last[name] = now
@@ -73,20 +71,12 @@ class Progress:
 
     def _row(self, node: Node) -> tuple[str, str, str, str, str]:
         assert self._work is not None
-        name, work = node.stage.name, self._work
-        markers = list(work.markers(node))
-        fresh = self._fresh.get(name, [])
-        spent = sum(m.seconds for m in fresh)
-        rate = sum(m.rows_in for m in fresh) / spent if spent > 0 else 0.0
-        todo = work.total(node) - len(markers)
-        left = "" if not todo else _clock(spent / len(fresh) * todo / self.workers) if fresh else "?"
-        return (
-            f"{len(markers)}/{work.total(node)}",
-            f"{sum(m.rows_in for m in markers):,}",
-            f"{rate:,.0f}",
-            left,
-            f"{sum(m.rejects for m in markers):,}",
-        )
+        whole, fresh = self._work.tally[node.stage.name], self._fresh[node.stage.name]
+        total = self._work.total(node)
+        rate = fresh.rows / fresh.seconds if fresh.seconds > 0 else 0.0
+        todo = total - whole.commits
+        left = "" if not todo else _clock(fresh.seconds / fresh.commits * todo / self.workers) if fresh.commits else "?"
+        return f"{whole.commits}/{total}", f"{whole.rows:,}", f"{rate:,.0f}", left, f"{whole.rejects:,}"
 
     def _table(self) -> Table:
         table = Table("stage", "partitions", "rows", "rows/s/worker", "left", "rejects", box=None, padding=(0, 2))

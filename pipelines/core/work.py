@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -59,6 +59,23 @@ def survey(folder: str, workspace: Workspace) -> Standing:
 
 
 @dataclass
+class Tally:
+    """What is committed of one stage, counted as it comes: a run may have many thousands of partitions."""
+
+    commits: int = 0
+    rows: int = 0
+    rejects: int = 0
+    seconds: float = 0.0
+
+    def add(self, marker: Marker) -> None:
+        """Count one more commit."""
+        self.commits += 1
+        self.rows += marker.rows_in
+        self.rejects += marker.rejects
+        self.seconds += marker.seconds
+
+
+@dataclass
 class Work:
     """The state of a run, derived from the files alone: tasks, their dependencies, and what has been committed."""
 
@@ -67,11 +84,11 @@ class Work:
     standing: dict[str, Standing] = field(default_factory=dict)
     done: dict[tuple[str, int], Marker] = field(default_factory=dict)
     reused: set[tuple[str, int]] = field(default_factory=set)
-    ready: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    ready: dict[str, deque[int]] = field(default_factory=lambda: defaultdict(deque))
+    tally: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._node = {node.stage.name: node for node in self.nodes}
         self._waiting: dict[tuple[str, int], int] = {}
         self._readers: dict[str, list[Node]] = defaultdict(list)
         for node in self.nodes:
@@ -105,6 +122,7 @@ class Work:
         """Take note that a partition is committed, and see what this makes ready."""
         name = node.stage.name
         self.done[name, marker.partition] = marker
+        self.tally[name].add(marker)
         if reused:
             self.reused.add((name, marker.partition))
         for reader in self._readers[name]:
@@ -127,11 +145,11 @@ class Work:
 
     def total(self, node: Node) -> int:
         """Return the number of tasks of a stage."""
-        return len(self.partitions(node))
+        return 1 if spans_all(node) else self.context.partitions
 
     def finished(self, node: Node) -> bool:
         """Say whether all tasks of a stage are committed."""
-        return all((node.stage.name, p) in self.done for p in self.partitions(node))
+        return self.tally[node.stage.name].commits == self.total(node)
 
     def markers(self, node: Node) -> Iterator[Marker]:
         """Yield the markers of a stage that are committed, in order of partitions."""
@@ -148,8 +166,9 @@ class Work:
         for node in self.nodes:
             name, own = node.stage.name, f"{node.folder}/stage.json"
             workspace.write(own, (canonical_json(node.identity) + "\n").encode())
-            stands = {p: m for p, m in self.standing[name].markers.items() if p not in self.ready[name]}
-            stands |= {p: m for (stage, p), m in self.done.items() if stage == name}
+            stale = set(self.ready[name])
+            stands = {p: m for p, m in self.standing[name].markers.items() if p not in stale}
+            stands |= {marker.partition: marker for marker in self.markers(node)}
             kept = {own} | {file for p, m in stands.items() for file in (marker_name(node.folder, p), *m.files)}
             # Markers go first: one without all its files would be a lie if this were the last thing done.
             for file in sorted(workspace.sizes(node.folder).keys() - kept, key=lambda file: not file.endswith(".json")):

@@ -86,7 +86,7 @@ def test_one_more_record_redoes_only_its_partition(toy, tmp_path):
     run(toy())
     (tmp_path / "count").write_text("58")
     work = toy()
-    assert work.ready["index"] == [ALL]
+    assert list(work.ready["index"]) == [ALL]
     before = {k: m.content for k, m in toy().done.items()}
     run(work)
     fresh = {(name, p) for (name, p) in work.done if (name, p) not in work.reused}
