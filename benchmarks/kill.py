@@ -25,9 +25,10 @@ VICTIMS = ("driver", "worker", "node")
 
 
 def data_files(root: Path) -> dict[str, str]:
-    """Return the sha256 of every data file: all but markers and the seal, which hold seconds."""
-    files = [p for p in root.rglob("*") if p.is_file() and (p.suffix != ".json" or p.name == "stage.json")]
-    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    """Return the sha256 of every data file of a run: all but its report, and markers and the seal, which hold seconds."""
+    names = [path for path in root.rglob("*") if path.is_file() and "report" not in path.relative_to(root).parts]
+    kept = [path for path in names if path.suffix != ".json" or path.name in ("stage.json", "run.json")]
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
 
 
 def command(data: Path, out: Path, extra: list[str]) -> list[str]:

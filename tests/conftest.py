@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -29,13 +28,6 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder of real data (shared/data beside the project) is not here")
     return SHARED
-
-
-def data_files(root: Path) -> dict[str, str]:
-    """Return the sha256 of every data file of a run: all but markers (which hold seconds) and the seal over them."""
-    names = [p for p in root.rglob("*") if p.is_file() and "report" not in p.parts]
-    kept = [p for p in names if p.suffix != ".json" or p.name in ("stage.json", "run.json")]
-    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in kept}
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -111,7 +112,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(ABC):
     """Base of all stages. A subclass is a frozen dataclass whose fields are its part of the recipe.
 
     Class attributes:
@@ -164,9 +165,9 @@ class Stage:
     def setup(self, context: Context) -> None:
         """Load what serving needs; called once per worker, before the first batch."""
 
+    @abstractmethod
     def process(self, batch: Batch, context: Context) -> Result:
         """Serve a batch; raise :class:`schemas.errors.Reject` only where a batch is a single row."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how to process a batch")
 
 
 class ConservationError(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fsspec
 
-from conftest import data_files
+from kill import data_files
 from pipelines.cli import main
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import data_files
+from kill import data_files
 from pipelines.cli import main
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import data_files
+from kill import data_files
 
 ROOT = Path(__file__).parents[2]
 

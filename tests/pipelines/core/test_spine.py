@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import data_files
+from kill import data_files
 from pipelines.core.commit import ALL, Marker, parse_marker
 from pipelines.core.drive import drive
 from pipelines.core.graph import build_graph

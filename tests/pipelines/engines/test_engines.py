@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import data_files
+from kill import data_files
 from pipelines.core.drive import drive
 from pipelines.core.progress import Progress
 from pipelines.core.stage import Resources

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from conftest import data_files
+from kill import data_files
 from pipelines.core.drive import drive
 from pipelines.core.graph import build_graph
 from pipelines.core.progress import Progress
