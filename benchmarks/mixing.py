@@ -47,6 +47,8 @@ def clip(number: int, place: object) -> dict:
         "decoded_s": SECONDS,
         "note": None,
         "gain_db": 0.0,
+        "excerpt_s": 0.0,
+        "sha256": "0",
         "licence": "CC0",
         "attribution": None,
         "tar": place.tar,
@@ -87,7 +89,7 @@ def catalogue(clips: list[dict], per_clip: int) -> tuple[PlanMixtures, Batch]:
             }
         )
     sides = {"classes": tables.from_rows("classes", classes), "captions": tables.from_rows("captions", captions)}
-    stage = PlanMixtures(per_clip, SECONDS, RATE, (-15.0, 15.0), False)
+    stage = PlanMixtures(per_clip, SECONDS, RATE, (-15.0, 15.0), False, "prompts/grammar.yaml")
     return stage, Batch(tables.from_rows("clips", clips), sides)
 
 

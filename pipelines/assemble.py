@@ -37,7 +37,9 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     ]
     if mix.per_clip:
         stages += [
-            PlanMixtures(mix.per_clip, mix.duration_s, audio.sample_rate, mix.snr_db, mix.inferred),
+            PlanMixtures(
+                mix.per_clip, mix.duration_s, audio.sample_rate, mix.snr_db, mix.inferred, recipe.describe.phrases
+            ),
             Render(mix.peak, shards.max_samples, shards.max_mb),
         ]
     for stage in stages:

@@ -86,9 +86,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be at least 1")
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number, at least 1")
     return number
 
 
@@ -125,6 +125,10 @@ def _run(options: argparse.Namespace) -> int:
     if not options.quiet:
         print(summary(job.workspace, work))
     unexpected = sum(marker.unexpected for node in work.nodes for marker in work.markers(node))
+    clips = sum(marker.rows_out for node in work.nodes if node.stage.writes == "clips" for marker in work.markers(node))
+    if not clips:
+        print("earloom: finished, but not one recording could be used; `rejects` says why of each", file=sys.stderr)
+        return 1
     if unexpected:
         print(
             f"earloom: finished, but {unexpected} rows failed in ways that no rule foresaw; they are the rows of `rejects` "
@@ -209,6 +213,9 @@ def _report(options: argparse.Namespace) -> int:
 def _catalog(options: argparse.Namespace) -> int:
     from pipelines.catalog.build import build_catalog, catalog_tables
 
+    if any((folder / "run.json").exists() for folder in Path(options.out).expanduser().absolute().parents):
+        raise UserError(f"--out {options.out}: lies in a run folder; name one outside of it")
+
     counts = build_catalog(options.runs, options.out, options.runner, options.runner_option)
     print(catalog_tables(options.out))
     print(
@@ -221,7 +228,13 @@ def _catalog(options: argparse.Namespace) -> int:
 def _sample(options: argparse.Namespace) -> int:
     from pipelines.sample.corpora import write_corpora
 
-    counts = write_corpora(Path(options.folder))
+    folder = Path(options.folder).expanduser()
+    if (folder / "run.json").exists():
+        raise UserError(f"{folder}: is a run folder; name another for the sample corpora")
+    try:
+        counts = write_corpora(folder)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); name a folder") from None
     print(f"{options.folder}: " + ", ".join(f"{count} rows of {corpus}" for corpus, count in counts.items()))
     return 0
 
@@ -244,7 +257,7 @@ def _models(options: argparse.Namespace) -> int:
 def _workspace(root: str):  # type: ignore[no-untyped-def]
     from pipelines.core.workspace import open_workspace
 
-    if "://" not in root and not os.path.isdir(root):
+    if "://" not in root and not os.path.isdir(os.path.expanduser(root)):
         raise UserError(f"{root}: no such folder; name the one that was given as --out")
     return open_workspace(root, make=False)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import yaml
@@ -17,7 +20,7 @@ from pipelines.core.stage import ConservationError, Context
 from pipelines.core.stop import catch_signals, forget_stop
 from pipelines.core.work import Work
 from pipelines.core.workspace import Workspace, is_host_fault, open_workspace
-from pipelines.seal import write_seal
+from pipelines.seal import ROOMS, write_seal
 from schemas import tables
 from schemas.errors import RunStopped, UserError
 from schemas.ids import canonical_json
@@ -75,21 +78,51 @@ def _refuse_foreign(workspace: Workspace, recipe: Recipe) -> None:
             )
 
 
+@contextlib.contextmanager
+def alone(workspace: Workspace) -> Iterator[None]:
+    """Hold a local run folder for the length of the block: a second run in it would sweep the first one's unfinished files.
+
+    The lock is the kernel's and goes with the process, however that ends, so that nothing is left to be cleaned up. In an
+    object store nothing guards against a second run.
+
+    Raises:
+        UserError: another run holds the folder.
+    """
+    if not workspace.local:
+        yield
+        return
+    descriptor = os.open(workspace.root, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UserError(
+            f"--out {workspace.root}: another run is at work there; wait for it, or name another folder"
+        ) from None
+    finally:
+        os.close(descriptor)
+
+
 def run(job: Job, engine: str, workers: int | None, ray_address: str | None, progress: Progress) -> Work:
     """Run what is not there yet, and seal the run.
 
     Raises:
         RunStopped: something stopped it; the same command goes on where it was.
-        UserError: the cluster cannot be reached or cannot hold the stages.
+        UserError: the cluster cannot be reached or cannot hold the stages, or another run is at work in the folder.
     """
+    with alone(job.workspace):
+        return _run(job, engine, workers, ray_address, progress)
+
+
+def _run(job: Job, engine: str, workers: int | None, ray_address: str | None, progress: Progress) -> Work:
     forget_stop()
     catch_signals()
     try:
         work = Work(job.nodes, job.context)
-        _freeze(job)
-        work.sweep()
         if any(work.ready.values()):
             _drive(work, job, engine, workers, ray_address, progress)
+        else:
+            _begin(job, work)
         _seal(job, work)
     except ConservationError as error:
         raise RunStopped(
@@ -110,29 +143,56 @@ def _drive(work: Work, job: Job, engine: str, workers: int | None, ray_address: 
     if engine == "inline":
         from pipelines.engines.inline import InlineEngine
 
+        _begin(job, work)
         drive(work, InlineEngine(job.context), progress)
         return
-    if ray_address:
-        os.environ["RAY_ADDRESS"] = ray_address
-    from pipelines.engines.ray import RayEngine, cluster
+    with _ray_address(ray_address), _cluster(ray_address, workers) as (cpus, gpus):
+        from pipelines.engines.ray import RayEngine
 
-    with cluster(ray_address, workers) as (cpus, gpus):
         catch_signals()  # after Ray has set a handler of its own
         progress.workers = max(1, int(cpus))
         executor = RayEngine(job.context, job.nodes, cpus, gpus)
+        _begin(job, work)
         try:
             drive(work, executor, progress)
         finally:
             executor.close()
 
 
-def _freeze(job: Job) -> None:
+@contextlib.contextmanager
+def _ray_address(address: str | None) -> Iterator[None]:
+    """Set RAY_ADDRESS for the length of the block: Ray reads it when it is imported."""
+    before = os.environ.get("RAY_ADDRESS")
+    if address:
+        os.environ["RAY_ADDRESS"] = address
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("RAY_ADDRESS", None)
+        else:
+            os.environ["RAY_ADDRESS"] = before
+
+
+@contextlib.contextmanager
+def _cluster(address: str | None, workers: int | None) -> Iterator[tuple[float, float]]:
+    from pipelines.engines.ray import cluster
+
+    with cluster(address, workers) as size:
+        yield size
+
+
+def _begin(job: Job, work: Work) -> None:
+    """Open the workspace for work, once nothing of the user's can be wrong any more: what was sealed is so no longer."""
     workspace = job.workspace
     if not workspace.exists("run.json"):
         workspace.write("run.json", (canonical_json(_frozen(job.recipe)) + "\n").encode())
     workspace.remove("seal.json")
+    workspace.remove("views.sql")
     recipe = yaml.safe_dump(job.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     workspace.write("recipe.yaml", recipe.encode())
+    work.sweep()
+    work.tidy(ROOMS)
 
 
 def _seal(job: Job, work: Work) -> None:

@@ -12,6 +12,8 @@ from pipelines.core.workspace import Workspace
 from schemas.ids import canonical_json, fingerprint
 
 NAME = "seal.json"
+ROOMS = ("tables", "store", "shards")
+"""Folders of a run that hold the folders of stages."""
 
 
 def write_seal(work: Work) -> None:
@@ -47,15 +49,21 @@ def read_seal(workspace: Workspace) -> dict[str, Any] | None:
 
 
 def seal_folder(workspace: Workspace, folder: str) -> None:
-    """Write ``<folder>/seal.json`` over all other files of a folder that is derived from a run, such as its report."""
+    """Write ``<folder>/seal.json`` over all other files of a folder that is derived from a run, such as its report.
+
+    It also names the state of the run that the folder was derived from.
+    """
     own = f"{folder}/{NAME}"
     names = sorted(name for name in workspace.sizes(folder) if name != own)
-    workspace.write(own, sealed_bytes({"files": {name: workspace.sha256(name) for name in names}}))
+    of = workspace.sha256(NAME) if workspace.exists(NAME) else None
+    workspace.write(own, sealed_bytes({"files": {name: workspace.sha256(name) for name in names}, "of": of}))
 
 
 def parse_seal(data: bytes) -> dict[str, Any]:
     """Return what a seal's bytes say; ValueError if they are not those that were written."""
     body = json.loads(data)
+    if not isinstance(body, dict):
+        raise ValueError("the seal itself was altered")
     body.pop("digest", None)
     if sealed_bytes(body) != data:
         raise ValueError("the seal itself was altered")

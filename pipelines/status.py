@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import yaml
@@ -13,8 +14,13 @@ from pipelines.core.graph import build_graph
 from pipelines.core.work import Work, survey, why
 from pipelines.core.workspace import Workspace
 from pipelines.seal import read_seal
-from schemas.errors import UserError
+from schemas.errors import RunStopped, UserError
 from schemas.recipe import parse_recipe
+
+DROPPED = """
+    SELECT stage, reason, count(*) AS n FROM drops WHERE stage NOT LIKE 'listen_%' AND stage <> 'publisher'
+    GROUP BY ALL ORDER BY n DESC, stage, reason LIMIT 12"""
+"""What was left out; that a listener heard nothing, or a publisher said nothing, is no loss."""
 
 TELLING = """
     SELECT clip_id, caption, method, round(score, 2) AS score FROM captions JOIN candidates USING (clip_id, candidate_id, method)
@@ -29,13 +35,16 @@ def status(workspace: Workspace) -> dict[str, Any]:
 
     Raises:
         UserError: the folder holds no run.
-        ValueError: its seal was altered.
+        RunStopped: its seal was altered.
     """
     try:
         recipe = parse_recipe(yaml.safe_load(workspace.read("recipe.yaml")), "recipe.yaml")
     except FileNotFoundError:
         raise UserError(f"{workspace.root}: holds no run; name the folder that was given as --out") from None
-    seal = read_seal(workspace)
+    try:
+        seal = read_seal(workspace)
+    except ValueError:
+        raise RunStopped(f"{workspace.root}: its seal was altered; `earloom verify` says more") from None
     # What is sealed is what was made, also where prompts or tables have changed since.
     folders = {node.stage.name: node.folder for node in build_graph(stages_of(recipe), recipe.seed)} | (
         seal["stages"] if seal else {}
@@ -112,6 +121,10 @@ def summary(workspace: Workspace, work: Work) -> str:
             "Rejected, each a row of `rejects`: " + ", ".join(f"{r['n']} {r['error']} ({r['stage']})" for r in rejects),
             "",
         ]
+    dropped = query.dicts(workspace, DROPPED)
+    if dropped:
+        said = ", ".join(f"{r['n']} {r['reason']} ({r['stage']})" for r in dropped)
+        lines += ["Left out on purpose, each a row of `drops`: " + said, ""]
     shown = query.dicts(workspace, TELLING)
     for row in shown:
         evidence = query.dicts(
@@ -135,7 +148,7 @@ def summary(workspace: Workspace, work: Work) -> str:
     lines += [
         f"  {s['samples']} {s['kind']} samples in {s['shards']} tars: {workspace.path(s['folder'])}/" for s in shards
     ] or ["  none"]
-    root = workspace.root
+    root = shlex.quote(workspace.root)
     lines += [
         "",
         "Ask more:",

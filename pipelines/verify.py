@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -25,14 +26,12 @@ from pipelines.ingest.store import from_store
 from pipelines.mix.conflict import present
 from pipelines.mix.levels import place, scaled, snr_db
 from pipelines.mix.render import sample_json
-from pipelines.seal import NAME, parse_seal
+from pipelines.seal import NAME, ROOMS, parse_seal
 from schemas import tables
 from schemas.errors import UserError
 from schemas.ids import canonical_json, fingerprint
 from schemas.ontology import default_ontology
 from schemas.recipe import parse_recipe
-
-ROOMS = ("tables", "store", "shards")
 
 
 @dataclass
@@ -134,7 +133,12 @@ class _Check:
                 expected |= {file: facts["sha256"] for file, facts in marker.files.items()}
             elif name.count("/") == 1 and name.endswith(f"/{NAME}"):
                 try:
-                    expected |= parse_seal(self.workspace.read(name))["files"] | {name: ""}
+                    derived = parse_seal(self.workspace.read(name))
+                    expected |= derived["files"] | {name: ""}
+                    if derived.get("of") not in (None, self.workspace.sha256(NAME)):
+                        self.verdict.notes.append(
+                            f"{name.split('/')[0]}: is of an earlier state of the run; make it again"
+                        )
                 except ValueError:
                     self.wrong(f"{name}: was altered")
         for name, sha in sorted(expected.items()):
@@ -242,6 +246,9 @@ class _Check:
         self._unique("clips", [clip["clip_id"] for clip in clips])
         for clip in clips:
             data = self.workspace.read_range(clip["tar"], clip["offset"], clip["size"])
+            if hashlib.sha256(data).hexdigest() != clip["sha256"]:
+                self.wrong(f"clip {clip['clip_id']}: the bytes at its place are another clip's")
+                continue
             try:
                 info = soundfile.info(io.BytesIO(data))
             except soundfile.LibsndfileError:

@@ -27,9 +27,9 @@ class Dataset(Section):
     """One dataset: which adapter reads it, where it lies, and what its splits are called here."""
 
     adapter: str
-    name: Name | None = Field(None, description="name in identifiers; the adapter's own if not given")
+    name: Name | None = Field(None, max_length=20, description="name in identifiers; the adapter's own if not given")
     path: str = Field(".", description="folder, relative to data.root")
-    splits: dict[str, str] = Field(
+    splits: dict[str, Name] = Field(
         {}, description="publisher's split -> our split; what is not named keeps the adapter's own"
     )
     optional: bool = Field(False, description="true: a folder that is not there is passed over, and said so")
@@ -136,6 +136,19 @@ _SECRET = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]*@")
 
 
+class _OneOfEach(yaml.SafeLoader):
+    """Reads YAML, and refuses a mapping that has a key twice: YAML itself would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping; MarkedYAMLError names the key that stands twice."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe and lay ``a.b=c`` overrides over it.
 
@@ -144,7 +157,7 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """
     file = Path(path)
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+        raw = yaml.load(file.read_text(encoding="utf-8"), Loader=_OneOfEach)
     except FileNotFoundError:
         near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*.yaml")], 1)
         raise UserError(f"recipe {path}: no such file{_meant(near)}") from None
@@ -153,7 +166,7 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
-        raise UserError(f"recipe {path}{line}: is not YAML ({getattr(error, 'problem', error)})") from None
+        raise UserError(f"recipe {path}{line}: cannot be read as YAML ({getattr(error, 'problem', error)})") from None
     if not isinstance(raw, dict):
         raise UserError(f"recipe {path}: holds no settings; it must be a YAML mapping with at least name and data")
     for text in overrides:
@@ -187,16 +200,16 @@ def _override(raw: dict[str, Any], text: str) -> None:
         raise UserError(f"--set {text}: must read a.b=c, e.g. --set mix.per_clip=3")
     try:
         parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise UserError(f"--set {text}: the value is not YAML; quote it") from None
     *parents, last = key.split(".")
     here: Any = raw
     for step in parents:
-        here = (
-            here[int(step)]
-            if isinstance(here, list) and step.isdigit() and int(step) < len(here)
-            else (here.setdefault(step, {}) if isinstance(here, dict) else None)
-        )
+        if isinstance(here, list) and not (step.isdigit() and int(step) < len(here)):
+            raise UserError(
+                f"--set {text}: the list before {step!r} has {len(here)} entries; name one by its number from 0"
+            )
+        here = here[int(step)] if isinstance(here, list) else here.setdefault(step, {})
         if not isinstance(here, (dict, list)):
             raise UserError(f"--set {text}: {step!r} holds a value, not a section; check the key {key!r}")
     if isinstance(here, list):
@@ -225,12 +238,27 @@ def _floats(raw: Any, model: type[BaseModel]) -> Any:
     return out
 
 
+_MENDS = {
+    "tuple_type": "write a list such as [low, high]",
+    "too_long": "write two numbers, [low, high]",
+    "list_type": "write a list, [..., ...]",
+    "dict_type": "write settings, {key: value}",
+    "model_type": "write settings, {key: value}, or set one of them with a.b=c",
+    "model_attributes_type": "write settings, {key: value}, or set one of them with a.b=c",
+    "string_pattern_mismatch": "use letters, digits and _ only",
+}
+"""Our words where pydantic's speak of its own types."""
+
+
 def _explain(error: ValidationError) -> str:
     """Return the first thing wrong: key, value, mend."""
-    problem = error.errors(include_url=False)[0]
+    # A misspelt key is also a missing one; the misspelling is what helps.
+    problem = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
     path = [str(step) for step in problem["loc"]]
     key = ".".join(path)
-    value = "***" if _SECRET.search(key) else repr(problem["input"])
+    shown = problem["input"]
+    # A whole section may hold anything, so it is never shown; nor is what is, or is called like, a secret.
+    value = "***" if _SECRET.search(f"{key} {shown}") or isinstance(shown, dict) else repr(shown)
     value = value if len(value) <= 60 else value[:57] + "..."
     if problem["type"] == "extra_forbidden":
         known = _keys_at(path[:-1])
@@ -238,8 +266,10 @@ def _explain(error: ValidationError) -> str:
         mend = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         return f"{key}: unknown key (value {value}); {mend}"
     if problem["type"] == "missing":
-        return f"{key}: missing; add it"
-    return f"{key}: {value} will not do: {problem['msg'].removeprefix('Value error, ')}"
+        wanted = "write two numbers, [low, high]" if path[-1].isdigit() else "add it"
+        return f"{key}: missing; {wanted}"
+    words = _MENDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    return f"{key}: {value} will not do: {words}"
 
 
 def _keys_at(path: list[str]) -> list[str]:

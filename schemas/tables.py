@@ -54,6 +54,7 @@ SOURCE = pa.struct(
         pa.field("tar", _S, nullable=False),
         pa.field("offset", _I, nullable=False),
         pa.field("size", _I, nullable=False),
+        pa.field("sha256", _S, nullable=False),
         pa.field("start", _I, nullable=False),
         pa.field("at", _I, nullable=False),
         pa.field("length", _I, nullable=False),
@@ -61,6 +62,7 @@ SOURCE = pa.struct(
         pa.field("class_names", STRINGS, nullable=False),
         pa.field("text", _S, nullable=False),
         pa.field("licence", _S),
+        pa.field("attribution", _S),
     ]
 )
 
@@ -111,6 +113,9 @@ TABLES: dict[str, pa.Schema] = {
         Column("sample_rate", _I, "samples per second in the store"),
         Column("source_path", _S, "audio file, relative to `data.root`"),
         Column("source_start_s", _F, "where the clip begins in that file, in seconds"),
+        Column(
+            "excerpt_s", _F, "where the record's excerpt begins in that file, in seconds; 0: the file is the excerpt"
+        ),
         Column("source_rate", _I, "the file's own samples per second, as decoded"),
         Column("source_channels", _I, "the file's own channels, as decoded; the store keeps their mean"),
         Column("source_decoder", _S, "`soundfile` or `ffmpeg`"),
@@ -118,6 +123,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("decoded_s", _F, "seconds that could be decoded, up to the end of the clip"),
         Column("note", _S, "what a careful reader should know, e.g. `header_claims_more`; null: nothing", True),
         Column("gain_db", _F, "gain applied so that no stored sample clips, in dB, at most 0"),
+        Column("sha256", _S, "of the stored FLAC, in hexadecimal"),
         Column("licence", _S, "licence as published; null: unknown, which is not free", True),
         Column("attribution", _S, "who made the recording; null: unknown", True),
         *_PLACE,
@@ -178,10 +184,15 @@ TABLES: dict[str, pa.Schema] = {
         "One scorer's judgement of one candidate.",
         Column("candidate_id", _S, "the candidate"),
         Column("clip_id", _S, "the clip"),
-        Column("scorer", _S, "`agreement`: share of claims that the evidence supports"),
+        Column("scorer", _S, "`agreement`: share of the checkable claims that the evidence supports"),
         Column("revision", _S, "the scorer's revision"),
-        Column("score", _F, "in [0, 1]; null: the caption makes no claim that can be checked, which is not 0", True),
-        Column("claims", _I, "claims found in the caption"),
+        Column(
+            "score",
+            _F,
+            "`supported` over the claims that can be checked, in [0, 1]; null: there are none, which is not 0",
+            True,
+        ),
+        Column("claims", _I, "claims found in the caption, those that nothing here can check included"),
         Column("supported", _I, "claims that evidence supports"),
         Column("unsupported", STRINGS, "the claims without support, in the caption's own words"),
         Column("evidence_ids", STRINGS, "the evidence that supports a claim"),
@@ -212,7 +223,7 @@ TABLES: dict[str, pa.Schema] = {
         Column(
             "sources",
             pa.list_(SOURCE),
-            "target first: the clip, its bytes in the store, the first sample used (`start`), where it "
+            "target first: the clip, its bytes in the store and their hash, the first sample used (`start`), where it "
             "goes (`at`) and how many samples (`length`), classes, words and licence",
         ),
         Column("query", _S, "the target's own caption or label"),

@@ -86,6 +86,8 @@ class ToyIngest(Stage):
                         "decoded_s": 1.0,
                         "note": None,
                         "gain_db": 0.0,
+                        "excerpt_s": 0.0,
+                        "sha256": "0",
                         "licence": None,
                         "attribution": None,
                         "tar": "",

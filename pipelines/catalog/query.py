@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 import sys
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import duckdb
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from pipelines.core.workspace import Workspace
-from schemas.errors import UserError
+from schemas.errors import RunStopped, UserError
 
 
 def connect(workspace: Workspace) -> duckdb.DuckDBPyConnection:
@@ -30,13 +32,20 @@ def connect(workspace: Workspace) -> duckdb.DuckDBPyConnection:
             f"{workspace.root}: holds no views.sql, so no run has finished here; see `earloom status`"
         ) from None
     connection = duckdb.connect()
-    if workspace.local:
-        connection.execute("SET file_search_path = ?", [workspace.root])
-    else:
+    if not workspace.local:
         connection.register_filesystem(_filesystem(workspace))
-        sql = re.sub(r"'([^']+\.(?:parquet|json))'", lambda found: f"'{workspace.path(found[1])}'", sql)
-    connection.execute(sql)
+    sql = re.sub(r"'([^']+\.(?:parquet|json))'", lambda found: _quoted(workspace.path(found[1])), sql)
+    try:
+        connection.execute(sql)
+    except duckdb.IOException:
+        raise RunStopped(
+            f"{workspace.root}: files of the run are missing; run the same command again to make them anew"
+        ) from None
     return connection
+
+
+def _quoted(path: str) -> str:
+    return "'" + path.replace("'", "''") + "'"
 
 
 def _filesystem(workspace: Workspace) -> Any:
@@ -49,10 +58,14 @@ def rows(
     workspace: Workspace, sql: str, parameters: list[Any] | None = None
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Return the column names and the rows of a query; UserError if DuckDB refuses it."""
+    if not sql.strip(" \n\t;"):
+        raise UserError("query: the SQL is empty")
     with connect(workspace) as connection:
         try:
             cursor = connection.execute(sql, parameters or [])
             return [item[0] for item in cursor.description or []], cursor.fetchall()
+        except AttributeError:  # DuckDB gives nothing back for a comment alone
+            raise UserError("query: the SQL is empty") from None
         except duckdb.Error as error:
             raise UserError(f"query: {_one_line(str(error))}") from None
 
@@ -66,7 +79,9 @@ def dicts(workspace: Workspace, sql: str, parameters: list[Any] | None = None) -
 def render(names: list[str], found: list[tuple[Any, ...]], form: str) -> str:
     """Return query results as ``table``, ``json`` (a list of objects) or ``csv``."""
     if form == "json":
-        return json.dumps([dict(zip(names, row, strict=True)) for row in found], default=str, ensure_ascii=False)
+        return json.dumps(
+            [dict(zip(names, map(_json, row), strict=True)) for row in found], default=str, ensure_ascii=False
+        )
     if form == "csv":
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
@@ -74,7 +89,7 @@ def render(names: list[str], found: list[tuple[Any, ...]], form: str) -> str:
         writer.writerows([_flat(value) for value in row] for row in found)
         return out.getvalue().rstrip("\n")
     table = Table(
-        *(Column(name, overflow="fold") for name in names), box=None, padding=(0, 2, 0, 0), header_style="bold"
+        *(Column(Text(name), overflow="fold") for name in names), box=None, padding=(0, 2, 0, 0), header_style="bold"
     )
     for row in found:
         table.add_row(*(_cell(value) for value in row))
@@ -85,14 +100,19 @@ def render(names: list[str], found: list[tuple[Any, ...]], form: str) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
+def _json(value: Any) -> Any:
+    """Return a value that JSON can hold: infinity and NaN are none of its numbers, and become null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _flat(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (list, dict)) else value
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> Text:
     if value is None:
-        return "·"
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("[", "\\[")
+        return Text("·")
+    return Text(f"{value:.4g}" if isinstance(value, float) else str(value))
 
 
 def _one_line(text: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipelines.core.commit import ALL, Marker, marker_name, parse_marker, table_name
 from pipelines.core.graph import Node
 from pipelines.core.stage import Context
 from pipelines.core.worker import Task
-from pipelines.core.workspace import Workspace
+from pipelines.core.workspace import TMP, Workspace
 from schemas.ids import canonical_json, fingerprint
 
 
@@ -156,6 +156,22 @@ class Work:
         for p in self.partitions(node):
             if marker := self.done.get((node.stage.name, p)):
                 yield marker
+
+    def tidy(self, rooms: Iterable[str]) -> None:
+        """Remove unfinished files from the run folder itself and from folders that the recipe has left behind."""
+        workspace, live = self.context.workspace, {node.folder for node in self.nodes}
+        for room in rooms:
+            for name in workspace.folders(room):
+                folder = f"{room}/{name}"
+                if folder not in live:
+                    kept = {f"{folder}/stage.json"}
+                    for partition, marker in survey(folder, workspace).markers.items():
+                        kept |= {marker_name(folder, partition), *marker.files}
+                    for file in workspace.sizes(folder).keys() - kept:
+                        workspace.remove(file)
+        for file in workspace.sizes():
+            if file.startswith(TMP):
+                workspace.remove(file)
 
     def sweep(self) -> None:
         """Remove every file that no commit names: what killed workers and runs left, and commits whose input has changed.

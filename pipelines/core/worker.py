@@ -21,7 +21,7 @@ from pipelines.core.stage import Batch, Context, Refusal, Result, Stage, conserv
 from pipelines.core.stop import check_stop
 from pipelines.core.workspace import Workspace, is_host_fault
 from schemas import __version__
-from schemas.errors import Reject, RunStopped
+from schemas.errors import Reject, RunStopped, UserError
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ def run_task(task: Task, context: Context) -> Marker:
         RunStopped: the machine cannot go on (disk full, read-only, out of memory).
     """
     stage, began = task.node.stage, time.perf_counter()
-    if stage.revisions() != task.node.identity["revisions"]:
+    if (stage.revisions(), stage.version) != (task.node.identity["revisions"], task.node.identity["version"]):
         raise RunStopped(
-            f"stage {stage.name}: its prompts, tables or models changed while the run was going on; "
+            f"stage {stage.name}: its prompts, tables, models or code are not those that the run was planned with; "
             "run the same command again and it is planned anew"
         )
     try:
@@ -100,11 +100,10 @@ def run_task(task: Task, context: Context) -> Marker:
                 for batch in whole.slices(1 if task.careful else stage.batch_rows):
                     check_stop()
                     commit.add(batch.rows.num_rows, _serve(stage, batch, context, task))
-        inputs = dict(task.inputs) | ({"source": task.source} if task.source else {})
-        marker = commit.finish(task.node.fingerprint, inputs, time.perf_counter() - began, versions())
-        if task.careful:
+        if task.careful:  # no row is at hand any more, and none may be blamed for what happens from here on
             context.workspace.remove(task.trail)
-        return marker
+        inputs = dict(task.inputs) | ({"source": task.source} if task.source else {})
+        return commit.finish(task.node.fingerprint, inputs, time.perf_counter() - began, versions())
     except Exception as error:
         if is_host_fault(error):
             words = getattr(error, "strerror", None) or "out of memory"
@@ -139,7 +138,7 @@ def _serve(stage: Stage, batch: Batch, context: Context, task: Task) -> Result:
     try:
         result = stage.process(batch, context)
     except Exception as error:
-        if is_host_fault(error):
+        if is_host_fault(error) or isinstance(error, (RunStopped, UserError)):
             raise
         if len(keys) > 1:
             result = Result()

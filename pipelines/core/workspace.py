@@ -22,6 +22,13 @@ TMP = ".tmp-"
 """Prefix of a file that is still being written; a run that starts removes those that a killed one left."""
 
 _HOST_FAULTS = {
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.ECONNRESET,
+    errno.ECONNREFUSED,
+    errno.EHOSTUNREACH,
+    errno.EAGAIN,
     errno.ENOSPC,
     errno.EDQUOT,
     errno.EROFS,
@@ -36,7 +43,8 @@ _HOST_FAULTS = {
 
 def is_host_fault(error: BaseException) -> bool:
     """Say whether ``error`` is the machine's fault (disk full, read-only, no memory): no record may be blamed for it."""
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _HOST_FAULTS)
+    by_kind = isinstance(error, (MemoryError, TimeoutError, ConnectionError))
+    return by_kind or (isinstance(error, OSError) and error.errno in _HOST_FAULTS)
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,9 @@ class Workspace:
         return "://" not in self.root
 
     def path(self, name: str = "") -> str:
-        """Return ``name`` as a path or URL that other libraries can open."""
+        """Return ``name`` as a path or URL that other libraries can open; ValueError if it leads out of the folder."""
+        if ".." in name.split("/"):
+            raise ValueError(f"{name}: leads out of the run folder")
         return f"{self.root.rstrip('/')}/{name}" if name else self.root
 
     def read(self, name: str) -> bytes:
@@ -65,12 +75,23 @@ class Workspace:
         return self._fs.cat_file(self.path(name))
 
     def read_range(self, name: str, offset: int, size: int) -> bytes:
-        """Return ``size`` bytes from ``offset``; shorter only where the file ends."""
-        if self.local:
-            with open(self.path(name), "rb") as file:
-                file.seek(offset)
-                return file.read(size)
-        return self._fs.cat_file(self.path(name), start=offset, end=offset + size)
+        """Return ``size`` bytes from ``offset`` of a file that was committed.
+
+        Raises:
+            RunStopped: it cannot be read, or is shorter than that: no row is to blame for what happened to the workspace.
+        """
+        try:
+            if self.local:
+                with open(self.path(name), "rb") as file:
+                    file.seek(offset)
+                    data = file.read(size)
+            else:
+                data = self._fs.cat_file(self.path(name), start=offset, end=offset + size)
+        except Exception as error:
+            raise RunStopped(f"{self.path(name)}: cannot be read ({error}); run the same command again") from error
+        if len(data) != size:
+            raise RunStopped(f"{self.path(name)}: is shorter than it was; run the same command again to make it anew")
+        return data
 
     def exists(self, name: str) -> bool:
         """Say whether there is such a file or folder."""
@@ -172,20 +193,25 @@ def open_workspace(out: str, make: bool = True) -> Workspace:
         make: make the folder if it is not there.
 
     Raises:
-        UserError: ``out`` is a file, or an fsspec protocol that is not installed.
-        RunStopped: the folder cannot be made (read-only or full disk).
+        UserError: ``out`` is a file, a folder that cannot be made, or an fsspec protocol that is not installed.
     """
+    out = out.removeprefix("file://")
     if "://" in out:
+        if out.startswith(("http://", "https://")):
+            raise UserError(f"--out {out}: cannot be written over HTTP; name a folder or an object store")
         try:
             fsspec.core.url_to_fs(out)
         except (ImportError, ValueError) as error:
             raise UserError(f"--out {out}: {str(error).splitlines()[0]}") from None
         return Workspace(out.rstrip("/"))
+    out = os.path.expanduser(out)
+    if not out:
+        raise UserError("--out: is empty; name a folder")
     if os.path.exists(out) and not os.path.isdir(out):
         raise UserError(f"--out {out}: is a file; name a folder")
     try:
         if make:
             os.makedirs(out, exist_ok=True)
     except OSError as error:
-        raise RunStopped(f"{out}: cannot be made ({error.strerror})") from None
+        raise UserError(f"--out {out}: cannot be made ({error.strerror}); name a folder that you can write") from None
     return Workspace(os.path.abspath(out))

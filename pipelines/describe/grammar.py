@@ -48,9 +48,7 @@ class Sound:
 
     def clause(self, verb: str, adverb: str = "") -> str:
         """Return ``a siren wails``; a single verb goes before its adverb, a longer one after it."""
-        first, *rest = verb.split()
-        adverb_first = bool(rest) and first not in ("is", "are")
-        words = [adverb, first, *rest] if adverb_first else [first, adverb, *rest]
+        words = [adverb, verb] if " " in verb else [verb, adverb]
         return " ".join(filter(None, [self.noun, *words]))
 
     def nominal(self, verb: str) -> str:
@@ -188,7 +186,7 @@ def _detailed(
     """One sound needs a fact beside it; several share what is true of the whole clip."""
     acoustics = phrases.file.acoustics
     if len(sounds) == 1:
-        options = _qualified(sounds[0], acoustics.fitting(facts), facts)
+        options = _qualified(sounds[0], acoustics.fitting(facts), facts, phrases)
         most = max(len(rules) for _, rules in options)
         return _draw([option for option in options if len(option[1]) == most > 0], sounds, rng)
     loudness, silence = (acoustics.first(group, facts) for group in ("loudness", "silence"))
@@ -206,8 +204,11 @@ def _detailed(
     return None
 
 
-def _qualified(sound: Sound, rules: Sequence[Expression], facts: dict[str, float]) -> list[Option]:
-    """Return what can be said of one sound by any choice of its expressions, with at most one adverb."""
+def _qualified(sound: Sound, rules: Sequence[Expression], facts: dict[str, float], phrases: Phrases) -> list[Option]:
+    """Return what can be said of one sound by any choice of its expressions, with at most one adverb.
+
+    Adverbs stand beside full verbs alone ("is faintly heard" is no English), spans only where something lasts.
+    """
     seconds = _number(round(facts.get("active_s", 0.0)))
     ways: list[list[tuple[str, str]]] = []
     for rule in rules:
@@ -216,21 +217,27 @@ def _qualified(sound: Sound, rules: Sequence[Expression], facts: dict[str, float
         ways.append([*said, *(("end", end) for end in rule.ends), ("", "")])
     options: list[Option] = []
     for verb, chosen in product(sound.verbs, product(*ways)):
+        punctual = not phrases.file.punctual.isdisjoint((sound.noun, verb))
+        used = tuple(rule for rule, (kind, _) in zip(rules, chosen, strict=True) if kind)
+        if punctual and any(rule in phrases.file.acoustics.span for rule in used):
+            continue
         adverbs, tails, ends = ([text for kind, text in chosen if kind == k] for k in ("adverb", "tail", "end"))
-        if len(adverbs) < 2:
+        if len(adverbs) <= (not verb.startswith(("is ", "are "))):
             text = " ".join([sound.clause(verb, *adverbs), *tails])
-            used = tuple(rule for rule, (kind, _) in zip(rules, chosen, strict=True) if kind)
             options.append((", ".join([text, *ends]), used))
     return options
 
 
 def _nameless(facts: dict[str, float], style: str, rng: np.random.Generator, phrases: Phrases) -> Sentence | None:
-    """Describe a sound without a name; the last shape, which fits anything, needs an adjective."""
+    """Describe a sound without a name; the last shape, which fits anything, needs an adjective.
+
+    Silence, of which there is no more to say, is left to the style ``short``.
+    """
     shape = next((shape for shape in phrases.file.shapes if shape.fits(facts)), None)
     if shape is None:
         return None
     if shape.bare:
-        return _draw([(noun, (shape,)) for noun in shape.nouns], (), rng)
+        return _draw([(noun, (shape,)) for noun in shape.nouns], (), rng) if style == "short" else None
     rules = [rule for rule in phrases.file.acoustics.fitting(facts) if rule.adjectives]
     rules = rules[:2] if style == "short" else rules
     if not rules and shape is phrases.file.shapes[-1]:
@@ -238,7 +245,8 @@ def _nameless(facts: dict[str, float], style: str, rng: np.random.Generator, phr
     options = []
     for noun, *adjectives in product(shape.nouns, *(rule.adjectives for rule in rules)):
         described = ", ".join([*adjectives, *shape.adjectives])
-        options.append((with_article(f"{described} {noun}".strip()), (*rules, shape)))
+        text = with_article(f"{described} {noun}".strip())
+        options.append((text if style == "short" else f"{text} is heard", (*rules, shape)))
     return _draw(options, (), rng)
 
 

@@ -29,6 +29,11 @@ class Ground:
     caption: str | None
     """The words, where the evidence is a published caption."""
 
+    @property
+    def is_label(self) -> bool:
+        """Whether the publisher gave the clip this class as a tag or event, so that it chose among classes."""
+        return self.kind in ("tag", "event") and self.evidence_id.rsplit(":", 2)[-2] == "publisher"
+
 
 @dataclass
 class Facts:
@@ -75,7 +80,10 @@ def _named(item: dict[str, Any], dataset: str, index: NameIndex) -> list[str]:
     """Return the classes that one row of evidence names."""
     if item["kind"] == "caption":
         return [mention.class_id for mention in index.tags_in_text(item["text"] or "")]
-    if item["kind"] not in ("tag", "event", "keyword"):
+    if item["kind"] == "keyword":
+        words = item["name"].replace("_", " ").replace("-", " ")
+        return [mention.class_id for mention in index.tags_in_text(words)]
+    if item["kind"] not in ("tag", "event"):
         return []
     if item["listener"] != "publisher":  # a listener names its classes itself; its other events are spans
         return [item["class_id"]] if item["class_id"] else []

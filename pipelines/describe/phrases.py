@@ -115,6 +115,7 @@ class PhraseFile(Part):
     setting: str
     temporal: dict[str, Texts]
     proper_nouns: tuple[str, ...]
+    punctual: frozenset[str]
     families: tuple[Family, ...]
     fallback: Texts
     classes: dict[str, Texts]
@@ -223,6 +224,9 @@ def _compile(file: PhraseFile, ontology: Ontology) -> dict[str, Words]:
     for i, node in enumerate(ontology.classes):
         shared = next((phrase for phrase, bits in members if bits >> i & 1), file.fallback)
         words[node.class_id] = _words(own.get(node.class_id, shared), node, file.proper_nouns)
+    said = {text for each in words.values() for text in (each.noun, *each.verbs)}
+    if unsaid := sorted(file.punctual - said):
+        raise ValueError(f"punctual: no class is said with {unsaid[0]!r}")
     return words
 
 

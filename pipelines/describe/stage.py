@@ -16,7 +16,7 @@ from pipelines.describe.order import Event
 from pipelines.describe.phrases import Phrases, load_phrases, phrase_hash
 from pipelines.unify.names import default_index
 
-MODEL = "grammar-1"
+MODEL = "grammar-2"
 TRIES = 4
 """Draws per candidate asked for; a style whose sentences are fewer gives fewer candidates."""
 

@@ -52,11 +52,13 @@ class StageActor:
     """A worker that keeps what the stage has loaded."""
 
     def __init__(self, stage: Stage, context: Context) -> None:
-        self.context, self.stage = context, stage
-        stage.setup(context)
+        self.context, self.stage, self.ready = context, stage, False
 
     def run(self, task: Task) -> Marker:
-        """Serve one task with the stage that was set up; the task's own copy of the stage is not."""
+        """Serve one task with the stage that is set up; a set-up that fails here is told as the error that it is."""
+        if not self.ready:
+            self.stage.setup(self.context)
+            self.ready = True
         return run_task(replace(task, node=replace(task.node, stage=self.stage)), self.context)
 
 
@@ -64,6 +66,9 @@ def serve_task(task: Task, context: Context) -> Marker:
     """Set the stage up and serve one task, in a worker that keeps nothing."""
     task.node.stage.setup(context)
     return run_task(task, context)
+
+
+_SERVE = ray.remote(serve_task)
 
 
 @contextlib.contextmanager
@@ -159,9 +164,7 @@ class RayEngine:
             self._actor_of[reference] = actor
             self._load[actor] += 1
         else:
-            remote = ray.remote(serve_task).options(
-                num_cpus=size.cpus, num_gpus=size.gpus, max_retries=0, name=stage.name
-            )
+            remote = _SERVE.options(num_cpus=size.cpus, num_gpus=size.gpus, max_retries=0, name=stage.name)
             reference = remote.remote(task, self.context)
         self._running[reference] = task
 

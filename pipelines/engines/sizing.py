@@ -63,6 +63,6 @@ def size_stages(stages: Sequence[Stage], cpus: float, gpus: float) -> dict[str, 
             continue
         share = max(LEAST_CPUS, math.floor(need.cpus * shrink * 100) / 100)
         by_cpu = max(1, math.floor(budget / asked)) if shrink == 1.0 else 1
-        by_gpu = math.floor((gpus - wanted) / need.gpus) + 1 if need.gpus else by_cpu
+        by_gpu = math.floor(gpus / wanted) if need.gpus else by_cpu
         sizes[stage.name] = Size(share, need.gpus, max(1, min(by_cpu, by_gpu)))
     return sizes

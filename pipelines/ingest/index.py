@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,13 @@ from pipelines.core.stage import Batch, Context, Refusal, Result, Stage
 from pipelines.ingest.adapters import Adapter, Drop, Row, adapter
 from pipelines.ingest.listing import AUDIO, Source, list_files, sha256
 from schemas.errors import UserError
+from schemas.ids import fingerprint
+from schemas.ontology import configs_dir
 from schemas.recipe import Dataset
+
+_ONTOLOGY = ("audioset_ontology.csv", "audioset_strong_extra.csv")
+_SPLIT = re.compile(r"[A-Za-z0-9_-]+")
+"""A split is part of the name of a shard."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,11 @@ class Index(Stage):
     def params(self) -> dict[str, Any]:
         """Return the recipe's datasets."""
         return {"datasets": [dataset.model_dump(mode="json") for dataset in self.datasets]}
+
+    def revisions(self) -> dict[str, str]:
+        """The ontology, whose names the MIDs of AudioSet are given, as a hash."""
+        folder = configs_dir() / "labels"
+        return {"ontology": fingerprint([(folder / name).read_text(encoding="utf-8") for name in _ONTOLOGY])}
 
     def check(self) -> None:
         """Raise UserError for an adapter that there is not, or a name that two datasets have."""
@@ -78,6 +90,9 @@ class Index(Stage):
                     result.rejects.append(Refusal(f"{key}#{times[key]}", "duplicate_id", words, path))
                 elif isinstance(row, Refusal):
                     result.rejects.append(row)
+                elif isinstance(row, dict) and not _SPLIT.fullmatch(row["split"]):
+                    words = f"its split {row['split']!r} is no name of letters, digits, _ and -"
+                    result.rejects.append(Refusal(key, "bad_row", words, row["source_path"]))
                 elif isinstance(row, dict):
                     result.rows.append(row)
                 else:

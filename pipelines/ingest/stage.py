@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,9 @@ from pipelines.ingest.decode import Decoded, decode, pieces, reach
 from pipelines.ingest.headers import read_header
 from pipelines.ingest.listing import sha256
 from pipelines.ingest.store import to_store
-from schemas.errors import Reject
+from schemas.errors import Reject, RunStopped
 
-_SOURCE_FAULTS = {errno.EIO, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ESTALE}
+_SOURCE_FAULTS = {errno.EIO, errno.EACCES, errno.EPERM}
 """Faults of one file: this stage writes nothing itself, so that what it cannot read is the record's own."""
 
 
@@ -64,7 +65,10 @@ class Ingest(Stage):
         path, result = root / record["source_path"], Result()
         recording_id = record["recording_id"]
         kept = ("record_id", "dataset", "split", "source_path", "licence", "attribution")
-        for piece in self._decode(path, record["start_s"], record["end_s"]):
+        _unchanged(path, record)
+        start, stop = record["start_s"], record["end_s"]
+        start, stop = excerpt(path, start, stop) if start is not None and stop is not None else (start or 0.0, stop)
+        for piece in self._decode(path, start, stop):
             flac, gain_db, samples = to_store(piece, self.sample_rate)
             recording_id = recording_id or f"sha256:{sha256(path)}"
             clip_id = f"{record['record_id']}-{round(piece.start_s * 1000)}"
@@ -77,6 +81,8 @@ class Ingest(Stage):
                     "duration_s": samples / self.sample_rate,
                     "sample_rate": self.sample_rate,
                     "source_start_s": piece.start_s,
+                    "excerpt_s": start,
+                    "sha256": hashlib.sha256(flac).hexdigest(),
                     "source_rate": piece.rate,
                     "source_channels": piece.channels,
                     "source_decoder": piece.decoder,
@@ -94,15 +100,26 @@ class Ingest(Stage):
             result.blobs = [Blob("clips", record["record_id"], result.blobs[0].members)]
         return result
 
-    def _decode(self, path: Path, start_s: float | None, end_s: float | None) -> Iterator[Decoded]:
-        if start_s is not None and end_s is not None:
-            start_s, end_s = excerpt(path, start_s, end_s)
-        start = start_s or 0.0
+    def _decode(self, path: Path, start_s: float, stop_s: float | None) -> Iterator[Decoded]:
         if self.windows == "all":
-            yield from pieces(path, self.clip_s, start, end_s, self.min_s)
+            yield from pieces(path, self.clip_s, start_s, stop_s, self.min_s)
         else:
-            length = self.clip_s if end_s is None else min(self.clip_s, end_s - start)
-            yield decode(path, start, length, self.min_s)
+            length = self.clip_s if stop_s is None else min(self.clip_s, stop_s - start_s)
+            yield decode(path, start_s, length, self.min_s)
+
+
+def _unchanged(path: Path, record: dict[str, Any]) -> None:
+    """Stop the run where a file that was listed a moment ago is gone or another: a lost mount is no record's fault."""
+    try:
+        found: int | None = path.stat().st_size
+    except FileNotFoundError:
+        found = None
+    if found != record["file_bytes"]:
+        what = "is gone" if found is None else "has another size"
+        raise RunStopped(
+            f"{path}: {what} since it was listed; see that data.root is there on every machine, "
+            "and run the same command again"
+        )
 
 
 def excerpt(path: Path, start_s: float, end_s: float) -> tuple[float, float]:

@@ -48,7 +48,7 @@ def _published(clip: dict[str, Any], record: dict[str, Any]) -> list[dict[str, A
     out: list[dict[str, Any]] = [
         {"kind": "tag", "name": label["name"], "class_id": label["class_id"]} for label in record["labels"]
     ]
-    shift = clip["source_start_s"] - _excerpt_start(clip, record)
+    shift = clip["source_start_s"] - clip["excerpt_s"]
     for event in record["events"]:
         onset, offset = max(0.0, event["onset_s"] - shift), min(clip["duration_s"], event["offset_s"] - shift)
         if offset > onset:
@@ -65,9 +65,3 @@ def _published(clip: dict[str, Any], record: dict[str, Any]) -> list[dict[str, A
     out += [{"kind": "keyword", "name": word} for word in record["keywords"]]
     out += [{"kind": "caption", "name": "caption", "text": text} for text in record["captions"]]
     return out
-
-
-def _excerpt_start(clip: dict[str, Any], record: dict[str, Any]) -> float:
-    """Return where in the file the excerpt begins: at its stated start only if the file holds the longer recording."""
-    start = record["start_s"] or 0.0
-    return start if clip["source_start_s"] >= start else 0.0

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.core.stage import Batch, Context, Refusal, Resources, Result, Stage
+from pipelines.core.workspace import is_host_fault
 from pipelines.ingest.store import from_store
 from pipelines.listen.evidence import evidence_row
 from schemas.errors import UserError
@@ -66,7 +67,7 @@ class Listen(Stage):
         try:
             answers: list[Any] = list(hear(listener, waves))
         except Exception as error:
-            if len(clips) > 1:
+            if len(clips) > 1 or is_host_fault(error):
                 raise
             words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
             return Result(rejects=[Refusal(clips[0]["clip_id"], "listener_failed", words, clips[0]["source_path"])])

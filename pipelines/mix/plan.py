@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from pipelines.core.stage import Batch, Context, Result, Stage
+from pipelines.describe.phrases import Phrases, load_phrases, phrase_hash
 from pipelines.mix.conflict import Present, present, specific
-from pipelines.mix.words import Templates, instructions, load_templates, phrase
+from pipelines.mix.words import Templates, definite, instructions, load_templates, phrase
 from schemas.ids import digest, fingerprint
 from schemas.ontology import Ontology, configs_dir, default_ontology
 
@@ -31,6 +33,7 @@ class Source:
     classes: Present
     class_ids: list[str]
     class_names: list[str]
+    spoken: list[str]
     text: str
 
 
@@ -43,8 +46,9 @@ class PlanMixtures(Stage):
     function of the run's seed, the target, its number and the whole catalogue, and of nothing else.
 
     A clip is dropped with one of these reasons: ``classes_unknown``, ``classes_partial`` (one label maps to no class, so
-    that nothing can be promised), ``classes_inferred`` (unless ``inferred``), ``classes_silence`` (there is nothing to separate),
-    ``recording_in_<split>`` (its recording stands in a split that is better protected), ``no_disjoint_partner``.
+    that nothing can be promised), ``classes_inferred`` (unless ``inferred``), ``classes_silence`` (there is nothing to
+    separate), ``recording_in_<split>`` (its recording stands in a split that is better protected),
+    ``no_disjoint_partner``, ``not_served_before`` (an earlier stage rejected it).
     """
 
     per_clip: int
@@ -52,6 +56,7 @@ class PlanMixtures(Stage):
     sample_rate: int
     snr_db: tuple[float, float]
     inferred: bool
+    phrases: str
     templates: str = "prompts/instructions.yaml"
 
     name = "plan"
@@ -65,6 +70,7 @@ class PlanMixtures(Stage):
         """The instruction patterns and the ontology, as hashes."""
         ontology = configs_dir() / "labels" / "audioset_ontology.csv"
         return {
+            "phrases": phrase_hash(self.phrases),
             "templates": fingerprint((configs_dir() / self.templates).read_text(encoding="utf-8")),
             "ontology": fingerprint(ontology.read_text(encoding="utf-8")),
         }
@@ -72,21 +78,26 @@ class PlanMixtures(Stage):
     def check(self) -> None:
         """Raise UserError for a template file that is missing or malformed."""
         load_templates(configs_dir() / self.templates)
+        load_phrases(self.phrases)
 
     def process(self, batch: Batch, context: Context) -> Result:
         """Plan all mixtures of the run."""
         ontology, result = default_ontology(), Result()
         classes, captions = batch.grouped("classes", "clip_id"), batch.grouped("captions", "clip_id")
+        phrases = load_phrases(self.phrases)
         homes = _homes(batch.rows.select(["recording_id", "split"]).to_pylist())
-        pools: dict[str, list[Source]] = defaultdict(list)
+        pools: dict[str, Pool] = defaultdict(Pool)
         for clip in sorted(batch.rows.to_pylist(), key=lambda row: row["clip_id"]):
-            reason = self._barred(clip, classes[clip["clip_id"]], homes)
+            known, decided = classes[clip["clip_id"]], captions[clip["clip_id"]]
+            reason = self._barred(clip, known, homes) if known and decided else "not_served_before"
             if reason:
                 result.drops.append((clip["clip_id"], reason))
                 continue
-            caption = captions[clip["clip_id"]][0]
-            accepted = caption["caption"] if caption["decision"] == "accepted" else None
-            pools[clip["split"]].append(_source(clip, classes[clip["clip_id"]], accepted, ontology))
+            caption = decided[0]
+            # A publisher's caption is kept as the query; ours may speak of level, length and silence, which a mixture changes.
+            kept = caption["decision"] == "accepted" and caption["method"] == "published"
+            query = caption["caption"] if kept else None
+            pools[clip["split"]].append(_source(clip, known, query, ontology, phrases))
         templates = load_templates(configs_dir() / self.templates)
         for _, pool in sorted(pools.items()):
             for number, target in enumerate(pool):
@@ -107,7 +118,7 @@ class PlanMixtures(Stage):
         return f"recording_in_{home}" if home != clip["split"] else None
 
     def _mixture(
-        self, pool: list[Source], number: int, k: int, templates: Templates, context: Context
+        self, pool: Pool, number: int, k: int, templates: Templates, context: Context
     ) -> dict[str, Any] | None:
         target = pool[number]
         key = f"{target.row['clip_id']}/{k}"
@@ -119,7 +130,7 @@ class PlanMixtures(Stage):
         length = round(self.duration_s * self.sample_rate)
         snr = float(rng.uniform(*self.snr_db))
         sources = [_placed(rng, source, length) for source in (target, partner)]
-        extract, remove = instructions(rng, templates, target.class_names, partner.class_names)
+        extract, remove = instructions(rng, templates, target.spoken, partner.spoken)
         return {
             "mixture_id": f"mix-{digest('mixture', str(seed), key).hex()[:16]}",
             "split": target.row["split"],
@@ -145,16 +156,33 @@ def _homes(clips: list[dict[str, Any]]) -> dict[str, str]:
     return {recording: min(names, key=lambda s: (order.get(s, len(order)), s)) for recording, names in splits.items()}
 
 
-def _source(clip: dict[str, Any], classes: list[dict[str, Any]], caption: str | None, ontology: Ontology) -> Source:
+def _source(
+    clip: dict[str, Any], classes: list[dict[str, Any]], query: str | None, ontology: Ontology, phrases: Phrases
+) -> Source:
     ids = sorted(row["class_id"] for row in classes)
     # Every class counts for the promise that nothing is shared; what the publisher labelled counts for the words.
     stated = [row["class_id"] for row in classes if row["origin"].startswith(("label:", "event:"))] or ids
     said = specific(ontology, stated)
     names = [ontology[class_id].name for class_id in said]
-    return Source(clip, present(ontology, ids), ids, names, caption or phrase(names))
+    spoken = [definite(class_id, phrases, ontology) for class_id in said]
+    return Source(clip, present(ontology, ids), ids, names, spoken, query or phrase(names))
 
 
-def _partner(rng: np.random.Generator, pool: list[Source], number: int) -> Source | None:
+class Pool(list[Source]):
+    """The clips of one split, and which of them fit a set of classes: looked up once per set, since few sets are distinct."""
+
+    def fitting(self, classes: Present) -> list[Source]:
+        """Return the clips that share no class with ``classes``."""
+        if classes not in self._known:
+            self._known[classes] = [other for other in self if not classes.conflicts(other.classes)]
+        return self._known[classes]
+
+    @cached_property
+    def _known(self) -> dict[Present, list[Source]]:
+        return {}
+
+
+def _partner(rng: np.random.Generator, pool: Pool, number: int) -> Source | None:
     """Draw a partner for ``pool[number]`` uniformly from those that fit; None if there is none."""
     target = pool[number]
 
@@ -164,7 +192,7 @@ def _partner(rng: np.random.Generator, pool: list[Source], number: int) -> Sourc
     for pick in rng.integers(len(pool), size=DRAWS):
         if fits(pool[pick]):
             return pool[pick]
-    fitting = [other for other in pool if fits(other)]
+    fitting = [other for other in pool.fitting(target.classes) if fits(other)]
     return fitting[int(rng.integers(len(fitting)))] if fitting else None
 
 
@@ -179,6 +207,7 @@ def _placed(rng: np.random.Generator, source: Source, total: int) -> dict[str, A
         "tar": clip["tar"],
         "offset": clip["offset"],
         "size": clip["size"],
+        "sha256": clip["sha256"],
         "start": int(rng.integers(samples - length + 1)),
         "at": int(rng.integers(total - length + 1)),
         "length": length,
@@ -186,4 +215,5 @@ def _placed(rng: np.random.Generator, source: Source, total: int) -> dict[str, A
         "class_names": source.class_names,
         "text": source.text,
         "licence": clip["licence"],
+        "attribution": clip["attribution"],
     }

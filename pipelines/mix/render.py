@@ -126,7 +126,7 @@ def sample_json(plan: dict[str, Any], row: dict[str, Any]) -> bytes:
         "interferer_classes": row["interferer_class_ids"],
         "interferer_class_names": [name for source in rest for name in source["class_names"]],
         "sources": [
-            {key: s[key] for key in ("clip_id", "recording_id", "start", "at", "length", "licence")}
+            {key: s[key] for key in ("clip_id", "recording_id", "start", "at", "length", "licence", "attribution")}
             for s in plan["sources"]
         ],
     }

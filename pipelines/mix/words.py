@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
 
+from pipelines.describe.grammar import gerund
+from pipelines.describe.phrases import Phrases
 from schemas.errors import UserError
+from schemas.ontology import Ontology
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,39 @@ def phrase(class_names: list[str]) -> str:
     A name that lists synonyms (``Male speech, man speaking``) is said by its first.
     """
     words = [name.split(",")[0].split("(")[0].strip() for name in class_names]
-    words = [word if word.isupper() else word[:1].lower() + word[1:] for word in words]
+    return joined([word if word.isupper() else word[:1].lower() + word[1:] for word in words])
+
+
+def joined(words: list[str]) -> str:
+    """Return ``a``, ``a and b``, or ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def definite(class_id: str, phrases: Phrases, ontology: Ontology) -> str:
+    """Return how an instruction calls a class: ``the siren``, ``the rain``, ``the dog barking``, ``the engine idling``.
+
+    The words are those of the grammar captioner; what the source does is added where its name alone does not tell the class.
+    """
+    words, name = phrases.words[class_id], ontology[class_id].name.split(",")[0]
+    noun = re.sub(r"^(the |some |an? )?(sounds? of )?(the |an? )?", "", words.noun)
+    told = {word.rstrip("s") for word in re.findall("[a-z]+", name.lower())} & {
+        word.rstrip("s") for word in re.findall("[a-z]+", noun.lower())
+    }
+    acts = [verb for verb in words.verbs if not verb.endswith((" heard", "sounds"))]
+    return f"the {noun}" if told or not acts else f"the {noun} {gerund(acts[0])}"
 
 
 def instructions(
     rng: np.random.Generator, templates: Templates, target: list[str], interferers: list[str]
 ) -> tuple[str, str]:
-    """Return an instruction that asks for the target and one that asks for the interferers to be removed."""
+    """Return an instruction that asks for the target and one that asks for the interferers to be removed.
+
+    Args:
+        rng: draws the patterns.
+        templates: the patterns.
+        target: how the target's classes are called, as :func:`definite` does.
+        interferers: how the interferers' are.
+    """
     extract = templates.extract[int(rng.integers(len(templates.extract)))]
     remove = templates.remove[int(rng.integers(len(templates.remove)))]
-    return extract.format(what=phrase(target)), remove.format(what=phrase(interferers))
+    return extract.format(what=joined(target)), remove.format(what=joined(interferers))

@@ -62,9 +62,9 @@ def agreement(
     """Return what the evidence says of each claim of a caption.
 
     A sound is supported by evidence of its class, of a descendant, or of an ancestor on a path without
-    headings; it is unsupported where the clip's other evidence names sounds, but none of these; and unknown
-    where nothing does. An order is checked only between sounds whose events are timed. No caption supports
-    itself, nor its own repetition.
+    headings. It is unsupported only where the publisher labelled the clip, and with none of these: keywords,
+    other captions and a tagger name some of what is heard, so that what they leave out is unknown. An order is
+    checked only between sounds whose events are timed. No caption supports itself, nor its own repetition.
 
     Args:
         text: the caption.
@@ -96,7 +96,7 @@ def _without_names(text: str, index: NameIndex) -> str:
 
 def _sound(class_id: str, phrase: str, grounds: Sequence[Ground], facts: Facts, ontology: Ontology) -> Claim:
     support = [ground.evidence_id for ground in grounds if _related(ground.class_id, class_id, ontology)]
-    checkable = bool(grounds)
+    checkable = bool(support) or any(ground.is_label for ground in grounds)
     if class_id == SILENCE and "silent_s" in facts.values:
         checkable = True
         if facts.values["silent_s"] >= SILENT_S:

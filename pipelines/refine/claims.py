@@ -18,9 +18,9 @@ AMBIGUOUS = "/t/dd00098"
 
 _THEN = re.compile(r"\b(?:then|followed by|before|after(?:wards?| that| which| this)|later|next(?! to)|finally)\b")
 _AFTER = re.compile(r"\b(?:after(?!wards?| that| which| this)|following|preceded by)\b")
-_WHILE = re.compile(r"\b(?:while|whilst|as|during|simultaneously|at the same time)\b")
+_WHILE = re.compile(r"\b(?:while|whilst|as|along with|during|simultaneously|at the same time)\b")
 _NOT_TIME = re.compile(r"\b(?:as \w+ as|as (?:well|if|though|part)|(?:such|just|same) as)\b")
-_LEADING = re.compile(r"(?:^|[.!?;,]\s*)(?P<word>after|before|while|whilst|as|during)\b[^.!?;,]*$")
+_LEADING = re.compile(r"(?:^|[.!?;,]\s*)(?P<word>after|before|while|whilst|as|along with|during)\b[^.!?;,]*$")
 _TOGETHER = re.compile(r"\b(?:simultaneously|at the same time)\b")
 _END = re.compile(r"[.!?;]")
 # What may stand between a source and a word for its sound: "a printer loudly whirs", "the rumble of thunder".
@@ -41,9 +41,9 @@ class Order:
 def sources(text: str, index: NameIndex) -> list[Mention]:
     """Return the sounds that a caption speaks of, in text order.
 
-    Two names that stand together are one sound where one is a kind of the other ("a cat meows"), or where one
-    is source-ambiguous and merely says how the other sounds ("a fan whirs", "a humming fan"). Alone, such a
-    name is a sound like any other ("a hum").
+    Two names that stand together are one sound where one is a kind of the other ("a cat meows", "the reversing
+    beeps of a truck"), or where one is source-ambiguous and merely says how the other sounds ("a fan whirs", "a
+    humming fan"). Alone, such a name is a sound like any other ("a hum").
     """
     out: list[Mention] = []
     for mention in index.tags_in_text(text):
@@ -61,12 +61,12 @@ def _joint(a: Mention, b: Mention, text: str, ontology: Ontology) -> str | None:
     between = text[a.end : b.start]
     heading = ontology.index(AMBIGUOUS)
     vague_a, vague_b = (bool(ontology.ancestors(m.class_id) >> heading & 1) for m in (a, b))
-    if _OWN_SOUND.fullmatch(between):
-        if related := ontology.conflict(a.class_id, b.class_id):
-            return b.class_id if related == "ancestor" else a.class_id
-        if vague_b and not vague_a:
-            return a.class_id
-    return b.class_id if vague_a and not vague_b and _SOUND_OF.fullmatch(between) else None
+    own, of = _OWN_SOUND.fullmatch(between), _SOUND_OF.fullmatch(between)
+    if (own or of) and (related := ontology.conflict(a.class_id, b.class_id)):
+        return b.class_id if related == "ancestor" else a.class_id
+    if own and vague_b and not vague_a:
+        return a.class_id
+    return b.class_id if of and vague_a and not vague_b else None
 
 
 def orders(text: str, mentions: Sequence[Mention]) -> list[Order]:

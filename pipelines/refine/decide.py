@@ -38,8 +38,8 @@ class Decide(Stage):
 def decide(scored: list[tuple[dict[str, Any], dict[str, Any]]], min_agreement: float) -> dict[str, Any]:
     """Return the best of a clip's candidates, given with their scores, and the decision with its reasons.
 
-    The highest score is best, an unknown one last; among equals the caption with more supported claims, then
-    the longer.
+    The highest score is best, an unknown one last; among equals a published caption, then the one with more
+    supported claims, then the longer.
     """
     if not scored:
         return {
@@ -81,6 +81,7 @@ def _rank(candidate: dict[str, Any], score: dict[str, Any]) -> tuple[Any, ...]:
     return (
         value is None,
         -(value or 0.0),
+        candidate["method"] != "published",
         -score["supported"],
         -len(candidate["text"]),
         candidate["candidate_id"],

@@ -9,7 +9,7 @@ from pipelines.describe.grounds import Facts, Ground, facts_of, grounds_of
 from pipelines.refine.agreement import agreement
 from pipelines.unify.names import default_index
 
-SCORER, REVISION = "agreement", "agreement-1"
+SCORER, REVISION = "agreement", "agreement-2"
 
 
 @dataclass(frozen=True)

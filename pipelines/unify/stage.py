@@ -68,8 +68,9 @@ def classes_of(clip_id: str, dataset: str, evidence: list[dict[str, Any]], index
                     note(class_id, match.confidence, f"{'label' if kind == 'tag' else 'event'}:{match.origin}")
         elif kind in ("tag", "event") and item["class_id"] in ontology:
             note(item["class_id"], item["confidence"] or 0.0, item["listener"])
-        elif kind == "keyword" and (match := index.lookup(item["name"], dataset)):
-            note(match.class_id, match.confidence * KEYWORD, f"keyword:{match.origin}")
+        elif kind == "keyword":
+            for mention in index.tags_in_text(item["name"].replace("_", " ").replace("-", " ")):
+                note(mention.class_id, KEYWORD, "keyword:alias")
         elif kind == "caption" and item["text"]:
             for mention in index.tags_in_text(item["text"]):
                 note(mention.class_id, CAPTION, "caption:alias")

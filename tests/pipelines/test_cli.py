@@ -9,9 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile as sf
 
+from pipelines.catalog import query
 from pipelines.cli import main
+from pipelines.core.workspace import Workspace
+from pipelines.run import alone
 
 ROOT = Path(__file__).parents[2]
 DEMO = str(ROOT / "configs" / "demo.yaml")
@@ -77,6 +82,78 @@ def test_a_mistake_costs_one_line(capsys, tmp_path, arguments, words):
     (tmp_path / "full" / "precious.txt").write_text("x")
     assert words in mistake(capsys, *(a.replace("{tmp}", str(tmp_path)) for a in arguments))
     assert not (tmp_path / "x" / "seal.json").exists()
+
+
+def test_a_split_in_a_datasets_own_table_cannot_lead_out_of_the_run_folder(tmp_path):
+    data, out = tmp_path / "data", tmp_path / "a" / "b" / "run"
+    (data / "FSD50K.ground_truth").mkdir(parents=True)
+    sf.write(data / "1.wav", np.sin(np.arange(16000) / 5), 16000)
+    sf.write(data / "2.wav", np.sin(np.arange(16000) / 9), 16000)
+    rows = "fname,labels,mids,split\n1,Bark,/m/05tny_,../../../pwned\n2,Rain,/m/06mb1,train\n"
+    (data / "FSD50K.ground_truth" / "dev.csv").write_text(rows)
+    recipe = str(ROOT / "configs" / "fsd50k.yaml")
+    arguments = [
+        "run",
+        recipe,
+        "--set",
+        f"data.root={data}",
+        "--set",
+        "partitions=1",
+        "--out",
+        str(out),
+        "--engine",
+        "inline",
+        "--quiet",
+    ]
+    assert main(arguments) == 0
+    assert not list(tmp_path.rglob("*pwned*"))
+    rejects = query.dicts(Workspace(str(out)), "SELECT clip_id, error FROM rejects")
+    assert rejects == [{"clip_id": "fsd50k-1", "error": "bad_row"}]
+
+
+def test_a_second_run_in_the_same_folder_is_refused_while_the_first_is_at_work(capsys, small_recipe, tmp_path):
+    arguments = ["run", str(small_recipe), "--out", str(tmp_path / "run"), "--engine", "inline", "--quiet"]
+    (tmp_path / "run").mkdir()
+    with alone(Workspace(str(tmp_path / "run"))):
+        assert "another run is at work there" in mistake(capsys, *arguments)
+    assert main(arguments) == 0
+
+
+def test_a_run_of_which_nothing_could_be_used_is_not_called_well(capsys, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.wav").write_text("no sound")
+    recipe = str(ROOT / "configs" / "folder.yaml")
+    out = str(tmp_path / "run")
+    assert main(["run", recipe, "--set", f"data.root={tmp_path / 'data'}", "--out", out, "--engine", "inline"]) == 1
+    assert "not one recording could be used" in capsys.readouterr().err
+    assert main(["verify", out]) == 0
+
+
+def test_a_report_of_an_earlier_state_is_told(capsys, small_recipe, tmp_path):
+    arguments = ["run", str(small_recipe), "--out", str(tmp_path / "run"), "--engine", "inline", "--quiet"]
+    assert main(arguments) == main(["report", str(tmp_path / "run")]) == 0
+    assert main([*arguments, "--set", "mix.per_clip=1"]) == 0
+    assert main(["verify", str(tmp_path / "run")]) == 0
+    assert "note: report: is of an earlier state of the run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("sql", ["", " ; ", "-- nothing"])
+def test_no_sql_is_the_users_mistake(capsys, demo, sql):
+    assert "the SQL is empty" in mistake(capsys, "query", str(demo), sql)
+
+
+def test_what_json_cannot_hold_is_null(capsys, demo):
+    assert main(["query", str(demo), "SELECT 'inf'::DOUBLE AS a, 1.5::DOUBLE AS b", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"a": None, "b": 1.5}]
+
+
+def test_tables_that_are_gone_are_said_to_be_gone(capsys, small_recipe, tmp_path):
+    import shutil
+
+    assert main(["run", str(small_recipe), "--out", str(tmp_path / "run"), "--engine", "inline", "--quiet"]) == 0
+    shutil.rmtree(next((tmp_path / "run" / "tables").glob("plan-*")))
+    assert main(["query", str(tmp_path / "run"), "SELECT 1"]) == 1
+    assert "files of the run are missing" in capsys.readouterr().err
 
 
 def test_an_empty_folder_is_the_users_mistake(capsys, tmp_path):
@@ -168,7 +245,7 @@ def test_one_word_of_the_phrases_replans_captions_and_what_follows_and_nothing_b
 def test_a_read_only_folder_stops_the_run_in_words(capsys, small_recipe, tmp_path):
     (tmp_path / "locked").mkdir()
     (tmp_path / "locked").chmod(stat.S_IRUSR | stat.S_IXUSR)
-    assert main(["run", str(small_recipe), "--out", str(tmp_path / "locked" / "run"), "--engine", "inline"]) == 1
+    assert main(["run", str(small_recipe), "--out", str(tmp_path / "locked" / "run"), "--engine", "inline"]) == 2
     assert "cannot be made" in capsys.readouterr().err
 
 

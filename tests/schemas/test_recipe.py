@@ -27,6 +27,10 @@ def recipe(tmp_path: Path) -> Path:
         ("data.datasets.0.pth=a", r"data.datasets.0.pth: unknown key .*did you mean 'path'"),
         ("mix.per_clip=many", r"mix.per_clip: 'many' will not do"),
         ("mix.per_clip=-1", r"mix.per_clip: -1 will not do: .*greater than or equal to 0"),
+        ("mix.snr_db=5", r"write a list such as \[low, high\]"),
+        ("mix.snr_db=[5]", r"write two numbers, \[low, high\]"),
+        ("mix=", "write settings"),
+        ("data.datasets.9.path=x", "the list before '9' has 1 entries"),
         ("mix.snr_db=[5, -5]", r"lower bound of snr_db is above the upper"),
         ("audio.windows=some", r"audio.windows: 'some' will not do: .*'first' or 'all'"),
         ("seed=1.5", r"seed: 1.5 will not do"),
@@ -54,7 +58,13 @@ def test_a_secret_is_never_in_the_message(recipe):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: [", r"x.yaml, line \d+: is not YAML"),
+        ("a: [", r"x.yaml, line \d+: cannot be read as YAML"),
+        ("name: a\nname: b\n", "line 2: .*the key 'name' stands twice"),
+        ("name: a\ndata:\n  datasets: [{adaptor: esc50}]\n", "adaptor: unknown key .*did you mean 'adapter'"),
+        (
+            "name: a\ndata:\n  datasets: [{adapter: esc50, splits: {a: ../b}}]\n",
+            "splits.a: '../b' will not do: use letters",
+        ),
         ("", "holds no settings"),
         ("- 1", "holds no settings"),
         ("name: x", "data: missing; add it"),

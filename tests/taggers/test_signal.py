@@ -92,7 +92,6 @@ SIGNALS: list[tuple[str, Array]] = [
     *(("Dial tone", tones((350, 440), s)) for s in (1.0, 4.0)),
     *(("Busy signal", busy(4.0, on, phase)) for on in (0.5, 0.25) for phase in (0.0, 0.11, 0.37)),
     *(("Telephone dialing, DTMF", dial(k, s)) for k in ("5551234", "0689*#ABCD") for s in (0.06, 0.1, 0.2)),
-    *(("Tick-tock", ticks(5.0, period)) for period in (0.25, 0.5, 1.0)),
 ]
 
 
@@ -135,7 +134,7 @@ def test_every_textbook_signal_is_heard_and_no_other_class(background: Callable[
             missed.append((number, name))
         if heard - {name}:
             wrong.append((number, name, heard))
-    assert len(SIGNALS) == 64
+    assert len(SIGNALS) == 61
     assert (missed, wrong) == ([], [])
 
 
@@ -164,6 +163,7 @@ def test_what_only_resembles_a_class_is_not_claimed() -> None:
         "dial tone of other pitches": tones((400, 450), 4.0),
         "busy pair without a cadence": tones((480, 620), 4.0),
         "busy pair in another cadence": tones((480, 620), 4.0) * (seconds % 2.0 < 0.8),
+        "regular clicks": ticks(4.0, 0.5),
         "irregular clicks": sum(np.roll(ticks(4.0, 9.0), int(s * RATE)) for s in (0, 0.3, 0.7, 1.9, 2.2)),
         "a hum of 61 Hz": hum(10.0, 61),
         "a bass drum": np.sin(2 * np.pi * np.cumsum(drum_hz) / RATE) * np.exp(-seconds),
@@ -200,7 +200,7 @@ def test_a_worse_signal_never_scores_more() -> None:
 
 
 @needs_esc50
-def test_real_sounds_give_no_false_alarm_and_real_clocks_tick() -> None:
+def test_real_sounds_give_no_false_alarm() -> None:
     with (ESC50 / "meta" / "esc50.csv").open() as table:
         category = {Path(row["filename"]).stem: row["category"] for row in csv.DictReader(table)}
     files = sorted((ESC50 / "audio").glob("*.flac"))
@@ -208,7 +208,7 @@ def test_real_sounds_give_no_false_alarm_and_real_clocks_tick() -> None:
     for file in files:
         heard.update((category[file.stem], name) for name in tags(*soundfile.read(file)))
     assert len(files) == 200
-    assert heard == {("clock_tick", "Tick-tock"): 6}
+    assert heard == {}
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the real recordings are not here")

@@ -38,7 +38,7 @@ def clip(clip_id: str, split: str, recording_id: str, duration_s: float, licence
         "clip_id": clip_id, "record_id": clip_id, "dataset": clip_id.split("-")[0], "split": split,
         "recording_id": recording_id, "duration_s": duration_s, "sample_rate": 16000,
         "source_path": "a.wav", "source_start_s": 0.0, "source_rate": 44100, "source_channels": 1,
-        "source_decoder": "soundfile", "decoded_s": duration_s, "gain_db": 0.0, "licence": licence,
+        "source_decoder": "soundfile", "decoded_s": duration_s, "gain_db": 0.0, "excerpt_s": 0.0, "sha256": "0", "licence": licence,
         "tar": "store/a.tar", "offset": 0, "size": 1,
     }  # fmt: skip
 

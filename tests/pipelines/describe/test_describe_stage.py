@@ -26,7 +26,7 @@ def clip_row(clip_id: str) -> dict[str, Any]:
         "clip_id": clip_id, "record_id": clip_id, "dataset": clip_id.split("-")[0], "split": "test",
         "recording_id": f"fs:{clip_id}", "duration_s": 10.0, "sample_rate": 32000, "source_path": "a.wav",
         "source_start_s": 0.0, "source_rate": 32000, "source_channels": 1, "source_decoder": "soundfile",
-        "claimed_s": 10.0, "decoded_s": 10.0, "note": None, "gain_db": 0.0, "licence": "CC0",
+        "claimed_s": 10.0, "decoded_s": 10.0, "note": None, "gain_db": 0.0, "excerpt_s": 0.0, "sha256": "0", "licence": "CC0",
         "attribution": None, "tar": "x.tar", "offset": 0, "size": 1,
     }  # fmt: skip
 
@@ -115,7 +115,7 @@ def test_every_candidate_says_where_it_comes_from(tmp_path: Path) -> None:
     digest = hashlib.sha256(phrase_path("prompts/grammar.yaml").read_bytes()).hexdigest()
     assert STAGE.revisions()["phrases"] == digest
     for row in written:
-        assert (row["model"], row["prompt_hash"]) == ("grammar-1", digest)
+        assert (row["model"], row["prompt_hash"]) == ("grammar-2", digest)
         assert 0 <= row["seed"] < 2**63
     ids = [row["candidate_id"] for row in result.rows]
     assert len(set(ids)) == len(ids)
@@ -175,7 +175,10 @@ def test_unnamed_sounds_are_described_from_their_spans(tmp_path: Path) -> None:
     ]
     rows = run(tmp_path, {"d-1": said}).rows
     assert {row["text"] for row in rows} <= {
-        f"A {length}, noisy {noun}." for length in ("short", "brief") for noun in ("burst", "sound")
+        f"A {length}, noisy {noun}{end}."
+        for end in ("", " is heard")
+        for length in ("short", "brief")
+        for noun in ("burst", "sound")
     }
     assert rows[0]["evidence_ids"] == ["d-1:facts:2", "d-1:facts:0", "d-1:facts:1"]
 

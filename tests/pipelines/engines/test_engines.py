@@ -97,6 +97,14 @@ def test_a_graph_that_wants_more_gpus_than_there_are_is_refused():
         size_stages([wanting(actor=True, gpus=1)], cpus=8, gpus=0)
 
 
+def test_gpu_stages_share_the_gpus_and_never_ask_for_more_than_there_are():
+    stages = [wanting(actor=True, gpus=1), wanting(actor=True, gpus=1)]
+    for number, stage in enumerate(stages):
+        object.__setattr__(stage, "name", f"gpu{number}")
+    sizes = size_stages([*stages, ToyIngest()], cpus=16, gpus=4)
+    assert sum(size.gpus * size.workers for size in sizes.values()) == 4
+
+
 def test_an_address_where_no_cluster_answers_is_the_users_mistake():
     with pytest.raises(UserError, match="no cluster answers"), cluster("127.0.0.1:1", None):
         pass

@@ -27,6 +27,7 @@ from pipelines.ingest.index import Index
 from pipelines.ingest.stage import Ingest, excerpt
 from pipelines.ingest.store import from_store
 from schemas import tables
+from schemas.errors import RunStopped
 from schemas.recipe import Dataset
 
 RATE = 16000
@@ -92,15 +93,22 @@ def test_a_row_that_cannot_be_served_costs_the_others_nothing(tmp_path):
     (tmp_path / "c.wav").write_text("text")
     rows = index(tmp_path, "folder").rows
     (tmp_path / "e.wav").touch()
-    gone = {**rows[0], "record_id": "folder-gone", "source_path": "gone.wav"}
-    result = ingest(tmp_path, [*rows, gone], FIRST)
+    result = ingest(tmp_path, rows, FIRST)
     assert [row["source_path"] for row in result.rows] == ["a.wav"]
     assert {r.source: r.error for r in result.rejects} == {
         "b.wav": "empty_file",
         "c.wav": "not_audio",
         "d.wav": "too_short",
-        "gone.wav": "missing_audio",
     }
+
+
+def test_a_file_that_is_gone_or_another_since_it_was_listed_stops_the_run(tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(1.0), RATE)
+    (row,) = index(tmp_path, "folder").rows
+    with pytest.raises(RunStopped, match=r"a\.wav: has another size since it was listed"):
+        ingest(tmp_path, [row | {"file_bytes": 7}], FIRST)
+    with pytest.raises(RunStopped, match="is gone since it was listed"):
+        ingest(tmp_path, [row | {"source_path": "gone.wav"}], FIRST)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
@@ -220,6 +228,7 @@ def test_a_file_that_the_disk_fails_at_is_a_reject_and_a_full_disk_is_not(tmp_pa
         "record_id": "x-1", "dataset": "x", "split": "train", "source_path": "a.wav", "file_bytes": 1,
         "labels": [], "events": [], "keywords": [], "captions": [],
     }  # fmt: skip
+    (tmp_path / "a.wav").write_bytes(b"x")
     batch = Batch(tables.from_rows("records", [row]), {})
     context = Context(Workspace(str(tmp_path)), str(tmp_path), 0, 1)
     monkeypatch.setattr(module, "decode", failing(errno.EIO))

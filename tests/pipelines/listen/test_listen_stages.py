@@ -22,7 +22,7 @@ def record(**values: object) -> dict:
     return row | {"record_id": "r", "dataset": "d", "split": "train", "source_path": "a.wav", "file_bytes": 1} | values
 
 
-def clip(clip_id: str = "r", start_s: float = 0.0, place: object = None) -> dict:
+def clip(clip_id: str = "r", start_s: float = 0.0, place: object = None, excerpt_s: float = 0.0) -> dict:
     row = dict.fromkeys(tables.schema("clips").names) | {
         "clip_id": clip_id,
         "record_id": "r",
@@ -37,6 +37,7 @@ def clip(clip_id: str = "r", start_s: float = 0.0, place: object = None) -> dict
         "source_start_s": start_s,
     }
     row |= {"source_rate": 16000, "source_channels": 1, "source_decoder": "soundfile", "decoded_s": 5.0, "gain_db": 0.0}
+    row |= {"excerpt_s": excerpt_s, "sha256": "0"}
     return row | {
         "tar": getattr(place, "tar", ""),
         "offset": getattr(place, "offset", 0),
@@ -66,7 +67,8 @@ def test_events_are_cut_to_the_clip_and_those_outside_it_are_left_out():
 
 def test_events_of_an_excerpt_count_from_its_start_whether_or_not_the_file_was_cut_already():
     excerpt = record(events=EVENTS, start_s=30.0, end_s=40.0)
-    assert times(published([clip(start_s=30.0)], excerpt)) == times(published([clip(start_s=0.0)], excerpt))
+    assert times(published([clip(start_s=36.0, excerpt_s=30.0)], excerpt)) == [("Rain", 0.0, 3.0)]
+    assert times(published([clip(start_s=6.0)], excerpt)) == [("Rain", 0.0, 3.0)]
 
 
 def test_labels_keywords_and_captions_become_evidence_in_order():

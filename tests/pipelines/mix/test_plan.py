@@ -34,6 +34,8 @@ def clip(clip_id: str, split: str = "train", recording: str | None = None, secon
         "decoded_s": seconds,
         "note": None,
         "gain_db": 0.0,
+        "excerpt_s": 0.0,
+        "sha256": "0",
         "licence": "CC0",
         "attribution": None,
         "tar": "store/x.tar",
@@ -78,7 +80,14 @@ def caption(clip_id: str) -> dict:
 def plan(clips: list[dict], classes: list[dict], seed: int = 3, **options: object) -> Result:
     stage = PlanMixtures(
         **(
-            {"per_clip": 1, "duration_s": 10.0, "sample_rate": 8000, "snr_db": (-15.0, 15.0), "inferred": False}
+            {
+                "per_clip": 1,
+                "duration_s": 10.0,
+                "sample_rate": 8000,
+                "snr_db": (-15.0, 15.0),
+                "inferred": False,
+                "phrases": "prompts/grammar.yaml",
+            }
             | options
         )
     )

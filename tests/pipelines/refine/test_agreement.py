@@ -62,14 +62,28 @@ def test_what_nothing_can_check_is_unknown_and_not_zero() -> None:
     assert judged("It is a lovely day.", tags("Rain")).score is None
 
 
+@pytest.mark.parametrize(("kind", "listener"), [("keyword", "publisher"), ("tag", "signal"), ("event", "signal")])
+def test_only_the_publishers_labels_make_a_class_unsupported(kind: str, listener: str) -> None:
+    found = judged("A dog barks and a violin plays.", [Ground(f"c:{listener}:0", kind, IDS["Bark"], None, None, None)])
+    assert [claim.supported for claim in found.claims] == [True, None]
+    assert found.score == 1.0
+    assert judged("A violin plays.", tags("Bark")).score == 0.0
+
+
+def test_a_sound_of_its_source_is_one_sound() -> None:
+    for text in ("The reversing beeps of a truck sound.", "The car horn of a car blares."):
+        assert len(sources(text, INDEX)) == 1
+    assert len(sources("A dog barks at a truck.", INDEX)) == 2
+
+
 def test_a_caption_does_not_support_itself_but_another_one_may() -> None:
     one, other = "A dog barks at a cat.", "The dog barks loudly."
     alone = caption(0, one)
     assert judged(one, alone, own=("c:publisher:0",)).score is None
     assert judged(one, alone + caption(1, "a dog barks at a CAT"), own=("c:publisher:0",)).score is None
     found = judged(one, alone + caption(1, other), own=("c:publisher:0",))
-    assert found.score == 0.5
-    assert found.unsupported == ["cat"]
+    assert found.score == 1.0
+    assert [claim.supported for claim in found.claims] == [True, None]  # that nobody else tells of a cat proves nothing
     assert found.evidence_ids == ["c:publisher:1"]
 
 
@@ -104,6 +118,8 @@ def test_order_is_read_in_many_words_and_contradicted_when_it_is_reversed(text: 
         "While the dog barks, a siren wails.",
         "A siren and a dog sound simultaneously.",
         "A siren wails and a dog barks at the same time.",
+        "A siren wails along with a dog barking.",
+        "Along with a siren wailing, a dog barks.",
     ],
 )
 def test_simultaneity_needs_a_shared_moment(text: str) -> None:

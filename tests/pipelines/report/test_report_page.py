@@ -151,6 +151,7 @@ def run(tmp_path) -> Workspace:
                 "tar": "",
                 "offset": 0,
                 "size": 0,
+                "sha256": "",
                 "start": 0,
                 "at": 0,
                 "class_ids": [],

@@ -243,6 +243,13 @@ def test_everyday_words_for_common_sounds_are_known(phrase: str, name: str) -> N
     assert mentioned(phrase) == [name]
 
 
+def test_a_honk_alone_is_neither_a_goose_nor_a_car() -> None:
+    assert mentioned("honk") == mentioned("two honks") == []
+    assert mentioned("a goose honks") == ["Honk"]
+    assert mentioned("a car honks") == mentioned("honking") == ["Vehicle horn, car horn, honking"]
+    assert mentioned("a truck honked") == ["Air horn, truck horn"]
+
+
 def test_mentions_point_into_the_text_in_order_and_never_overlap() -> None:
     text = "İstanbul: dogs bark, a man’s voice; a church bell rings — and Wind-chimes are CHIMING."
     mentions = tags_in_text(text)
