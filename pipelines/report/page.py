@@ -72,7 +72,8 @@ def write_report(workspace: Workspace) -> str:
     The page is a function of the run: the same run gives the same bytes.
 
     Raises:
-        UserError: the folder holds no finished run, or a tar that an example lies in is gone.
+        UserError: the folder holds no finished run.
+        RunStopped: a tar that an example lies in is gone.
     """
     workspace.write(PAGE, page(workspace).encode())
     seal_folder(workspace, FOLDER)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pipelines.core.workspace import Workspace
 from pipelines.ingest.store import encode_flac, from_store
 from pipelines.report.image import mel_power, spectrogram_png
-from schemas.errors import UserError
 
 Samples = NDArray[np.int16]
 
@@ -42,14 +41,8 @@ class Sound:
 
 
 def read_part(workspace: Workspace, row: dict[str, Any]) -> bytes:
-    """Return the bytes at a row's ``tar``, ``offset``, ``size``; UserError if the tar lacks them."""
-    try:
-        data = workspace.read_range(row["tar"], row["offset"], row["size"])
-    except FileNotFoundError:
-        data = b""
-    if len(data) != row["size"]:
-        raise UserError(f"{row['tar']}: is missing or cut short, so the run is not whole; see earloom verify")
-    return data
+    """Return the bytes at a row's ``tar``, ``offset``, ``size``; RunStopped if the tar lacks them."""
+    return workspace.read_range(row["tar"], row["offset"], row["size"])
 
 
 def clip_sound(workspace: Workspace, row: dict[str, Any], label: str) -> Sound:

@@ -23,7 +23,7 @@ from pipelines.mix.levels import mix
 from pipelines.report.page import ASK, write_report
 from pipelines.seal import parse_seal
 from schemas import tables
-from schemas.errors import UserError
+from schemas.errors import RunStopped, UserError
 
 RATE = 16000
 HOSTILE = "<script>alert(1)</script>\" onerror='x' & \x07 {{ 7 * 7 }}"
@@ -343,7 +343,7 @@ def test_an_unfinished_run_and_one_whose_store_is_gone_are_the_users_to_mend(run
     with pytest.raises(UserError, match="no run has finished"):
         write_report(Workspace(str(tmp_path / "nothing")))
     run.remove("store/clips-00000-000.tar")
-    with pytest.raises(UserError, match=r"store/clips-00000-000\.tar: is missing"):
+    with pytest.raises(RunStopped, match=r"store/clips-00000-000\.tar: cannot be read"):
         write_report(run)
 
 
