@@ -93,12 +93,12 @@ def alone(workspace: Workspace) -> Iterator[None]:
         return
     descriptor = os.open(workspace.root, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            words = "another run is at work there; wait for it, or name another folder"
+            raise UserError(f"--out {workspace.root}: {words}") from None
         yield
-    except BlockingIOError:
-        raise UserError(
-            f"--out {workspace.root}: another run is at work there; wait for it, or name another folder"
-        ) from None
     finally:
         os.close(descriptor)
 
