@@ -24,8 +24,8 @@ from pipelines.core.work import content_read, spans_all
 from pipelines.core.workspace import Workspace
 from pipelines.ingest.store import from_store
 from pipelines.mix.conflict import present
-from pipelines.mix.levels import place, scaled, snr_db
-from pipelines.mix.render import sample_json
+from pipelines.mix.levels import scaled, snr_db
+from pipelines.mix.render import sample_json, stems_of
 from pipelines.seal import NAME, ROOMS, parse_seal
 from schemas import tables
 from schemas.errors import UserError
@@ -304,10 +304,7 @@ class _Check:
             self.wrong(f"{label}: its sample has members {sorted(members)}")
             return
         mixture, target = (from_store(members[name])[0] for name in ("mixture.flac", "target.flac"))
-        stems = []
-        for source in plan["sources"]:
-            samples, _ = from_store(self.workspace.read_range(source["tar"], source["offset"], source["size"]))
-            stems.append(place(samples, source["start"], source["at"], source["length"], plan["length"]))
+        stems = stems_of(plan, self.workspace)
         rest = np.sum([scaled(stem, row["interferer_gain"]).astype(np.int64) for stem in stems[1:]], axis=0)
         if not np.array_equal(target, scaled(stems[0], row["target_gain"])):
             self.wrong(f"{label}: its target is not the clip times its gain")

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from pipelines.core.stage import Context, Refusal, Result, Stage
 from pipelines.core.tar import Packer
-from pipelines.core.workspace import Workspace
 from schemas import tables
 from schemas.ids import canonical_json, fingerprint, partition_of
 
@@ -168,11 +167,3 @@ class Commit:
             rows = [{"stage": stage.name, "clip_id": key, "reason": reason} for key, reason in self.drops]
             out.append((f"{stem}.drops.parquet", tables.from_rows("drops", rows)))
         return out
-
-
-def read_marker(workspace: Workspace, folder: str, partition: int) -> Marker | None:
-    """Return a commit's marker, or None if there is no whole one."""
-    try:
-        return parse_marker(workspace.read(marker_name(folder, partition)))
-    except FileNotFoundError:
-        return None

@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -89,10 +88,7 @@ class Batch:
     def __init__(self, rows: pa.Table, sides: dict[str, pa.Table]) -> None:
         self.rows = rows
         self.sides = sides
-
-    @cached_property
-    def _grouped(self) -> dict[tuple[str, str], dict[str, list[dict[str, Any]]]]:
-        return {}
+        self._grouped: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
 
     def grouped(self, table: str, column: str) -> dict[str, list[dict[str, Any]]]:
         """Return the side table's rows by the value of ``column``; a missing key gives an empty list."""
@@ -107,7 +103,7 @@ class Batch:
         """Yield the batch in pieces of at most ``rows`` rows that share the grouped side tables."""
         for start in range(0, self.rows.num_rows, rows):
             piece = Batch(self.rows.slice(start, rows), self.sides)
-            piece.__dict__["_grouped"] = self._grouped
+            piece._grouped = self._grouped
             yield piece
 
 

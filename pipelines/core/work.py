@@ -11,7 +11,7 @@ from pipelines.core.commit import ALL, Marker, marker_name, parse_marker, table_
 from pipelines.core.graph import Node
 from pipelines.core.stage import Context
 from pipelines.core.worker import Task
-from pipelines.core.workspace import TMP, Workspace
+from pipelines.core.workspace import Workspace
 from schemas.ids import canonical_json, fingerprint
 
 
@@ -169,9 +169,8 @@ class Work:
                         kept |= {marker_name(folder, partition), *marker.files}
                     for file in workspace.sizes(folder).keys() - kept:
                         workspace.remove(file)
-        for file in workspace.sizes():
-            if file.startswith(TMP):
-                workspace.remove(file)
+        for file in workspace.unfinished():
+            workspace.remove(file)
 
     def sweep(self) -> None:
         """Remove every file that no commit names: what killed workers and runs left, and commits whose input has changed.

@@ -122,6 +122,10 @@ class Workspace:
         entries = self._fs.ls(self.path(folder), detail=True)
         return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "directory")
 
+    def unfinished(self) -> list[str]:
+        """Return the unfinished files that lie in the run folder itself; an object store never shows any."""
+        return [name for name in os.listdir(self.root) if name.startswith(TMP)] if self.local else []
+
     def remove(self, name: str) -> None:
         """Remove a file; it is no error if it is gone already."""
         with contextlib.suppress(FileNotFoundError):

@@ -61,11 +61,17 @@ class Render(Stage):
 
 def render(plan: dict[str, Any], peak: float, workspace: Workspace) -> Mixed:
     """Read the sources of a planned mixture from the clip store and mix them; CannotMix where that is impossible."""
-    stems: list[NDArray[np.int16]] = []
+    target, *interferers = stems_of(plan, workspace)
+    return mix(target, interferers, plan["snr_db"], peak)
+
+
+def stems_of(plan: dict[str, Any], workspace: Workspace) -> list[NDArray[np.int16]]:
+    """Return the clips of a planned mixture, target first, at their own level and where the plan lays them."""
+    stems = []
     for source in plan["sources"]:
         samples, _ = from_store(workspace.read_range(source["tar"], source["offset"], source["size"]))
         stems.append(place(samples, source["start"], source["at"], source["length"], plan["length"]))
-    return mix(stems[0], stems[1:], plan["snr_db"], peak)
+    return stems
 
 
 def mixture_row(plan: dict[str, Any], mixed: Mixed) -> dict[str, Any]:
