@@ -1,26 +1,40 @@
 """Ingest rate beside its floor: the stage against a bare loop of the same decode, resample and encode calls, on the same files.
 
-    python benchmarks/ingest.py [--files 60]
+    python benchmarks/ingest.py [--files 60] [--rounds 7] [--memory]
 
-One process. Files are ten seconds of 44.1 kHz stereo noise with a tone, in each format; the store is 32 kHz mono FLAC.
+One process. Files are ten seconds of 44.1 kHz stereo noise with a tone, in each format; the store is 32 kHz mono FLAC. Floor and stage take
+turns on a batch at a time, and of each turn the best of all rounds counts: other work on the machine disturbs both alike.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
+from pipelines.core.drive import drive
+from pipelines.core.graph import build_graph
+from pipelines.core.progress import Progress
 from pipelines.core.stage import Batch, Context
+from pipelines.core.work import Work
 from pipelines.core.workspace import Workspace
+from pipelines.engines.inline import InlineEngine
+from pipelines.ingest.index import Index
 from pipelines.ingest.stage import Ingest
+from pipelines.ingest.with_ffmpeg import _binary
 from schemas import tables
+from schemas.recipe import Data, Dataset
 
 RATE, SECONDS, STORE = 44100, 10, 32000
 FORMATS = {
@@ -28,11 +42,13 @@ FORMATS = {
     "flac": ("FLAC", "PCM_16"),
     "mp3": ("MP3", "MPEG_LAYER_III"),
     "ogg": ("OGG", "VORBIS"),
+    "m4a": ("WAV", "PCM_16"),
 }
+STAGE = Ingest(STORE, float(SECONDS), "first", 0.1)
 
 
 def write_files(folder: Path, suffix: str, count: int) -> list[Path]:
-    """Write ``count`` files of one format."""
+    """Write ``count`` files of one format; ffmpeg makes the M4A files, of 128 kbit/s."""
     kind, subtype = FORMATS[suffix]
     paths = []
     for number in range(count):
@@ -40,19 +56,32 @@ def write_files(folder: Path, suffix: str, count: int) -> list[Path]:
         tone = np.sin(2 * np.pi * (200 + number) * np.arange(RATE * SECONDS) / RATE)[:, None]
         audio = (0.2 * tone + 0.05 * rng.standard_normal((RATE * SECONDS, 2))).astype(np.float32)
         paths.append(folder / f"{number:04d}.{suffix}")
-        soundfile.write(paths[-1], audio, RATE, format=kind, subtype=subtype)
+        if suffix == "m4a":
+            sound = folder / "sound.wav"
+            soundfile.write(sound, audio, RATE, subtype=subtype)
+            command = [_binary(), "-v", "error", "-i", sound, "-c:a", "aac", "-b:a", "128k", paths[-1]]
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+        else:
+            soundfile.write(paths[-1], audio, RATE, format=kind, subtype=subtype)
     return paths
 
 
 def bare(paths: list[Path]) -> None:
     """The floor: the calls that cannot be done without."""
     for path in paths:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        samples, rate = piped(path) if path.suffix == ".m4a" else soundfile.read(path, dtype="float32", always_2d=True)
         mono = soxr.resample((samples[:, 0] + samples[:, 1]) * np.float32(0.5), rate, STORE, quality="HQ")
         soundfile.write(io.BytesIO(), np.rint(mono * 32768).astype(np.int16), STORE, format="FLAC", subtype="PCM_16")
 
 
-def staged(paths: list[Path], folder: Path) -> None:
+def piped(path: Path) -> tuple[np.ndarray, int]:
+    """Return what one ffmpeg process pipes of a stereo file of 44.1 kHz."""
+    command = [_binary(), "-v", "error", "-nostdin", "-i", path, "-f", "wav", "-c:a", "pcm_f32le", "pipe:1"]
+    data = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+    return np.frombuffer(data, "<f4", offset=data.index(b"data") + 8).reshape(-1, 2), RATE
+
+
+def staged(paths: list[Path]) -> None:
     """The stage on the same files, in batches as a worker gives them."""
     rows = [
         {
@@ -62,47 +91,81 @@ def staged(paths: list[Path], folder: Path) -> None:
             "recording_id": f"fs:{path.stem}",
             "source_path": path.name,
             "file_bytes": path.stat().st_size,
-            "start_s": None,
-            "end_s": None,
             "labels": [],
             "events": [],
             "keywords": [],
             "captions": [],
-            "licence": None,
-            "attribution": None,
+            "licence": "unknown",
         }
         for path in paths
     ]
-    context = Context(Workspace(str(folder)), str(folder), 0, 1)
-    stage = Ingest(STORE, float(SECONDS), "first", 0.1)
-    for batch in Batch(tables.from_rows("records", rows), {}).slices(stage.batch_rows):
-        result = stage.process(batch, context)
+    folder = str(paths[0].parent)
+    context = Context(Workspace(folder), folder, 0, 1)
+    for batch in Batch(tables.from_rows("records", rows), {}).slices(STAGE.batch_rows):
+        result = STAGE.process(batch, context)
         assert not result.rejects, result.rejects[0]
 
 
-def best(function, *arguments) -> float:
-    """Return the least seconds of three runs."""
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        function(*arguments)
-        times.append(time.perf_counter() - began)
-    return min(times)
+def seconds(function: Callable[[list[Path]], None], paths: list[Path]) -> float:
+    began = time.perf_counter()
+    function(paths)
+    return time.perf_counter() - began
 
 
-def main() -> None:
+def rates(count: int, rounds: int) -> None:
     """Print a table: audio seconds per second."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--files", type=int, default=60)
-    count = parser.parse_args().files
     print("| format | floor, audio s/s | ingest stage, audio s/s | share of the floor |\n|---|---|---|---|")
     for suffix in FORMATS:
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            paths = write_files(folder, suffix, count)
-            floor, ours = best(bare, paths), best(staged, paths, folder)
+            paths = write_files(Path(name), suffix, count)
+            turns = [paths[start : start + STAGE.batch_rows] for start in range(0, count, STAGE.batch_rows)]
+            best = np.full((len(turns), 2), np.inf)
+            for _ in range(rounds):
+                for number, turn in enumerate(turns):
+                    best[number] = np.minimum(best[number], [seconds(bare, turn), seconds(staged, turn)])
+            floor, ours = best.sum(axis=0)
             audio = count * SECONDS
             print(f"| {suffix} | {audio / floor:,.0f} | {audio / ours:,.0f} | {floor / ours:.0%} |", flush=True)
+
+
+def memory(small: int = 200, factor: int = 10) -> None:
+    """Print the peak resident set of indexing and ingesting ``small`` and ``factor`` times as many files."""
+    print("\n| files | peak memory, MB |\n|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        made = [path for suffix in FORMATS for path in write_files(Path(name), suffix, 4)]
+        for count in (small, small * factor):
+            with tempfile.TemporaryDirectory(dir=name) as folder:
+                root = Path(folder) / "data"
+                root.mkdir()
+                for number in range(count):
+                    path = made[number % len(made)]
+                    os.link(path, root / f"{number}{path.suffix}")
+                found = subprocess.run([sys.executable, __file__, "--ingest", folder], check=True, capture_output=True)
+                print(f"| {count:,} | {int(found.stdout):,} |", flush=True)
+
+
+def ingest(folder: Path) -> None:
+    """Index and ingest a folder's ``data`` into its ``run`` and print the peak of this process's resident set, in MB."""
+    data = Data(root=str(folder / "data"), datasets=[Dataset(adapter="folder")])
+    context = Context(Workspace(str(folder / "run")), str(folder / "data"), 0, 8)
+    drive(Work(build_graph([Index(data), STAGE], 0), context), InlineEngine(context), Progress(quiet=True))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
+
+
+def main() -> None:
+    """Print what is asked for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--memory", action="store_true", help="peak memory of 200 and of 2,000 files, too")
+    parser.add_argument("--ingest", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.ingest:
+        ingest(options.ingest)
+        return
+    rates(options.files, options.rounds)
+    if options.memory:
+        memory()
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def clip(number: int, place: object) -> dict:
         "gain_db": 0.0,
         "excerpt_s": 0.0,
         "sha256": "0",
-        "licence": "CC0",
+        "licence": "cc0",
         "attribution": None,
         "tar": place.tar,
         "offset": place.offset,
@@ -85,7 +85,7 @@ def catalogue(clips: list[dict], per_clip: int) -> tuple[PlanMixtures, Batch]:
                 "decision": "accepted",
                 "score": 1.0,
                 "reasons": [],
-                "licence": "CC0",
+                "licence": "cc0",
             }
         )
     sides = {"classes": tables.from_rows("classes", classes), "captions": tables.from_rows("captions", captions)}

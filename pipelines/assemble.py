@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pipelines.core.stage import Stage
 from pipelines.describe.stage import Describe
+from pipelines.identity.groups import Groups
+from pipelines.identity.stage import Fingerprint
+from pipelines.ingest.frames import Frames
 from pipelines.ingest.index import Index
 from pipelines.ingest.stage import Ingest
 from pipelines.listen.publisher import Publisher
@@ -23,10 +26,13 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     Raises:
         UserError: a stage finds a mistake in its part of the recipe.
     """
-    audio, mix, shards = recipe.audio, recipe.mix, recipe.shards
+    audio, video, mix, shards = recipe.audio, recipe.video, recipe.mix, recipe.shards
     stages: list[Stage] = [
-        Index(tuple(recipe.data.datasets)),
-        Ingest(audio.sample_rate, audio.clip_s, audio.windows, audio.min_s),
+        Index(recipe.data),
+        Ingest(audio.sample_rate, audio.clip_s, audio.windows, audio.min_s, audio.channels, audio.hop_s),
+        *([Frames(video.frames, video.height)] if video.frames else []),
+        Fingerprint(),
+        Groups(recipe.groups.val, recipe.groups.test),
         Publisher(),
         *(Listen(name, recipe.listen.device) for name in recipe.listen.listeners),
         Unify(),

@@ -67,18 +67,31 @@ def build_parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true")
     run_argument(commands.add_parser("report", help="write a page with plots and players"))
     catalog = commands.add_parser(
-        "catalog", help="build a catalogue over runs with Apache Beam: recordings, duplicates, overlap"
+        "catalog", help="who stands in which dataset, with Apache Beam: recordings, groups, leaks, duplicates, overlap"
     )
-    catalog.add_argument("runs", nargs="+", metavar="RUN")
-    catalog.add_argument("--out", required=True, metavar="FOLDER")
-    catalog.add_argument("--runner", default="FnApiRunner", help="name of any Beam runner")
-    catalog.add_argument(
+    of_catalog = catalog.add_subparsers(dest="catalog_command", metavar="build|overlap|stats", required=True)
+    build = of_catalog.add_parser(
+        "build", help="build a catalogue of runs, and of recipes' datasets by their metadata alone"
+    )
+    build.add_argument("sources", nargs="+", metavar="RUN|RECIPE", help="run folders and recipe files, in any mix")
+    build.add_argument("--out", required=True, metavar="CATALOGUE", help="folder to write the catalogue to")
+    build.add_argument(
+        "--set", action="append", default=[], metavar="a.b=c", help="override a value of every recipe; may be repeated"
+    )
+    build.add_argument("--runner", default="FnApiRunner", help="name of any Beam runner")
+    build.add_argument(
         "--runner-option",
         action="append",
         default=[],
         metavar="OPTION",
         help="an option of that runner, as --runner-option=--parallelism=8; may be repeated",
     )
+    for name, words in (
+        ("overlap", "show the recordings that each two datasets share, and what blacklists miss"),
+        ("stats", "show the statistics of each dataset"),
+    ):
+        shown = of_catalog.add_parser(name, help=words)
+        shown.add_argument("catalogue", metavar="CATALOGUE", help="what was given to `catalog build` as --out")
     sample = commands.add_parser("sample", help="write the sample corpora: synthesised sounds in official layouts")
     sample.add_argument("folder", metavar="DIR")
     commands.add_parser("models", help="list the listeners that a recipe may name")
@@ -211,15 +224,27 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _catalog(options: argparse.Namespace) -> int:
+    from pipelines.catalog.show import blacklist_table, overlap_table, statistics_table
+
+    if options.catalog_command == "build":
+        return _build_catalog(options)
+    if options.catalog_command == "overlap":
+        shown = [overlap_table(options.catalogue), blacklist_table(options.catalogue)]
+    else:
+        shown = [statistics_table(options.catalogue)]
+    print("\n\n".join(filter(None, shown)))
+    return 0
+
+
+def _build_catalog(options: argparse.Namespace) -> int:
     from pipelines.catalog.build import build_catalog, catalog_tables
 
     if any((folder / "run.json").exists() for folder in Path(options.out).expanduser().absolute().parents):
         raise UserError(f"--out {options.out}: lies in a run folder; name one outside of it")
-
-    counts = build_catalog(options.runs, options.out, options.runner, options.runner_option)
+    counts = build_catalog(options.sources, options.out, options.runner, options.runner_option, tuple(options.set))
     print(catalog_tables(options.out))
     print(
-        f"\n{counts['recordings']:,} recordings, {counts['leaks']:,} of them in more than one split; "
+        f"\n{counts['recordings']:,} recordings, {counts['leaks']:,} of them in more than one of train, val and test; "
         f"{counts['duplicates']:,} captions stand more than once; tables in {options.out}"
     )
     return 0

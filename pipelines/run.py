@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from pipelines import attribution
 from pipelines.assemble import stages_of
 from pipelines.catalog.views import views_sql
 from pipelines.core.drive import drive
@@ -189,6 +190,7 @@ def _begin(job: Job, work: Work) -> None:
         workspace.write("run.json", (canonical_json(_frozen(job.recipe)) + "\n").encode())
     workspace.remove("seal.json")
     workspace.remove("views.sql")
+    workspace.remove(attribution.NAME)
     recipe = yaml.safe_dump(job.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     workspace.write("recipe.yaml", recipe.encode())
     work.sweep()

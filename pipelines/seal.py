@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
+from pipelines.attribution import write_attribution
 from pipelines.core.commit import marker_name
 from pipelines.core.work import Work
 from pipelines.core.workspace import Workspace
@@ -17,15 +17,15 @@ ROOMS = ("tables", "store", "shards")
 
 
 def write_seal(work: Work) -> None:
-    """Seal a finished run: hashes of its markers, of the files that describe it, and of the seal itself."""
+    """Seal a finished run: write whom to credit, then hashes of its markers, of the files that describe it, and of the seal."""
     workspace = work.context.workspace
-    names = ["run.json", "recipe.yaml", "views.sql"]
+    names = ["run.json", "recipe.yaml", "views.sql", write_attribution(work)]
     for node in work.nodes:
         names.append(f"{node.folder}/stage.json")
         names += [marker_name(node.folder, p) for p in work.partitions(node)]
     body: dict[str, Any] = {
         "stages": {node.stage.name: node.folder for node in work.nodes},
-        "files": {name: hashlib.sha256(workspace.read(name)).hexdigest() for name in names},
+        "files": {name: workspace.sha256(name) for name in names},
         "partitions": work.context.partitions,
     }
     workspace.write(NAME, sealed_bytes(body))

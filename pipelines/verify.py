@@ -17,11 +17,13 @@ import pyarrow.parquet as pq
 import soundfile
 import yaml
 
+from pipelines import attribution
 from pipelines.assemble import stages_of
 from pipelines.core.commit import ALL, Marker, parse_marker
 from pipelines.core.graph import Node, build_graph
 from pipelines.core.work import content_read, spans_all
 from pipelines.core.workspace import Workspace
+from pipelines.identity.groups import strictest
 from pipelines.ingest.store import from_store
 from pipelines.mix.conflict import present
 from pipelines.mix.levels import scaled, snr_db
@@ -30,6 +32,7 @@ from pipelines.seal import NAME, ROOMS, parse_seal
 from schemas import tables
 from schemas.errors import UserError
 from schemas.ids import canonical_json, fingerprint
+from schemas.licences import most_restrictive
 from schemas.ontology import default_ontology
 from schemas.recipe import parse_recipe
 
@@ -66,7 +69,8 @@ def verify(workspace: Workspace) -> Verdict:
     check.files()
     if not verdict.problems:
         # What the tables say is only worth reading once their bytes are known to be those that were committed.
-        for step in (check.graph, check.chain, check.conservation, check.clips, check.mixtures, check.captions):
+        steps = (check.graph, check.chain, check.conservation, check.clips, check.frames, check.groups)
+        for step in (*steps, check.mixtures, check.captions, check.credit):
             step()
     return verdict
 
@@ -263,8 +267,45 @@ class _Check:
             if count > 1:
                 self.wrong(f"{table}: {key} stands {count} times")
 
+    def frames(self) -> None:
+        """Each picture has the bytes that its row says."""
+        frames = self.table("frames")
+        self._unique("frames", [frame["frame_id"] for frame in frames])
+        for frame in frames:
+            (data,) = self._members(frame).values()
+            if hashlib.sha256(data).hexdigest() != frame["sha256"]:
+                self.wrong(f"frame {frame['frame_id']}: the bytes at its place are another picture's")
+        if frames:
+            self.verdict.looked_at["frames"] = len(frames)
+
+    def groups(self) -> None:
+        """A recording is in one group, a group in one split, and a clip of another split is withheld."""
+        clips = {clip["clip_id"]: clip for clip in self.table("clips")}
+        groups, homes = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+        rows = self.table("groups")
+        if sorted(row["clip_id"] for row in rows) != sorted(clips):
+            self.wrong("groups: hold other clips than the clip store")
+            return
+        published = defaultdict[str, set[str]](set)
+        for row in rows:
+            clip = clips[row["clip_id"]]
+            groups[clip["recording_id"]].add(row["group_id"])
+            homes[row["group_id"]].add(row["split"])
+            published[row["group_id"]].add(clip["split"])
+        for row in rows:
+            if published[row["group_id"]] != {"train"} and row["split"] != strictest(published[row["group_id"]]):
+                self.wrong(f"group {row['group_id']}: is not used in the split that protects it")
+            leaks = len(published[row["group_id"]]) > 1 and clips[row["clip_id"]]["split"] != row["split"]
+            if leaks != (row["withheld"] is not None):
+                self.wrong(f"clip {row['clip_id']}: is withheld, or not, against its group's split")
+        for what, found in (("recording", groups), ("group", homes)):
+            for key, places in sorted(found.items()):
+                if len(places) > 1:
+                    self.wrong(f"{what} {key}: stands in {' and '.join(sorted(places))}")
+        self.verdict.looked_at["groups"] = len(homes)
+
     def mixtures(self) -> None:
-        """Sources share no class and no recording, splits are kept, and the stems sum to the mixture in the stored integers."""
+        """Sources share no class and no group, splits are kept, and the stems sum to the mixture in the stored integers."""
         if "mixtures" not in self.nodes:
             return
         ontology = default_ontology()
@@ -272,7 +313,8 @@ class _Check:
         for row in self.table("classes"):
             if row["class_id"]:
                 classes[row["clip_id"]].append(row["class_id"])
-        clips = {clip["clip_id"]: clip for clip in self.table("clips")}
+        groups = {row["clip_id"]: row for row in self.table("groups")}
+        licences = {clip["clip_id"]: clip["licence"] for clip in self.table("clips")}
         plans = {plan["mixture_id"]: plan for plan in self.table("plan")}
         rows = self.table("mixtures")
         self._unique("mixtures", [row["mixture_id"] for row in rows])
@@ -285,17 +327,22 @@ class _Check:
             for i, first in enumerate(own):
                 if any(first.conflicts(other) for other in own[i + 1 :]):
                     self.wrong(f"{label}: its sources share a class")
-            recordings = [clips[clip_id]["recording_id"] for clip_id in used]
-            if len(set(recordings)) != len(recordings):
-                self.wrong(f"{label}: two sources are the same recording")
-            if any(clips[clip_id]["split"] != row["split"] for clip_id in used):
-                self.wrong(f"{label}: a source is of another split")
-            for recording in recordings:
-                homes[recording].add(row["split"])
+            own_groups = [groups[clip_id]["group_id"] for clip_id in used]
+            if len(set(own_groups)) != len(own_groups):
+                self.wrong(f"{label}: two sources are of the same group")
+            if any(groups[clip_id]["split"] != row["split"] or groups[clip_id]["withheld"] for clip_id in used):
+                self.wrong(f"{label}: a source is of another split, or withheld")
+            for group in own_groups:
+                homes[group].add(row["split"])
+            sources = plans[row["mixture_id"]]["sources"]
+            if any(source["licence"] != licences[source["clip_id"]] for source in sources):
+                self.wrong(f"{label}: a source's licence is not its clip's")
+            if row["licence"] != most_restrictive(source["licence"] for source in sources):
+                self.wrong(f"{label}: its licence is not what binds its sources together")
             self._samples(label, row, plans[row["mixture_id"]])
-        for recording, splits in sorted(homes.items()):
+        for group, splits in sorted(homes.items()):
             if len(splits) > 1:
-                self.wrong(f"recording {recording}: is mixed in {' and '.join(sorted(splits))}")
+                self.wrong(f"group {group}: is mixed in {' and '.join(sorted(splits))}")
         self.verdict.looked_at["mixtures"] = len(rows)
 
     def _samples(self, label: str, row: dict[str, Any], plan: dict[str, Any]) -> None:
@@ -320,10 +367,19 @@ class _Check:
         with tarfile.open(fileobj=io.BytesIO(data + b"\0" * 1024)) as tar:
             return {info.name.split(".", 1)[1]: _bytes_of(tar, info) for info in tar}
 
+    def credit(self) -> None:
+        """Whom to credit, and under which licence, is what the tables say."""
+        told = hashlib.sha256()
+        for lines in attribution.attribution(self.workspace, list(self.nodes.values()), self.partitions):
+            told.update(lines)
+        if told.hexdigest() != self.workspace.sha256(attribution.NAME):
+            self.wrong(f"{attribution.NAME}: says something else than the tables")
+
     def captions(self) -> None:
         """Each sample of a caption shard is an accepted caption with its clip's own bytes."""
         clips = {clip["clip_id"]: clip for clip in self.table("clips")}
-        accepted = {row["clip_id"]: row for row in self.table("captions") if row["decision"] == "accepted"}
+        decided = [row for row in self.table("captions") if row["decision"] == "accepted" and not row["withheld"]]
+        accepted = {row["clip_id"]: row for row in decided}
         samples = self.table("samples")
         if {sample["clip_id"] for sample in samples} != accepted.keys():
             self.wrong("captions: the shards hold other clips than those with an accepted caption")

@@ -40,6 +40,12 @@ class Data(Section):
 
     root: str | None = Field(None, description="folder that holds the datasets")
     datasets: list[Dataset] = Field(min_length=1)
+    licence: Literal["any", "commercial"] = Field(
+        "any", description="commercial: only recordings whose licence allows commercial use and changes"
+    )
+    decontaminate: list[str] = Field(
+        [], description="evaluation sets, `dataset` or `dataset/split`: what shares a recording with them is left out"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -54,11 +60,37 @@ class Audio(Section):
     """The clip store: mono FLAC, 16 bit, one sample rate."""
 
     sample_rate: int = Field(32000, ge=4000, le=192000, description="samples per second")
+    channels: Literal["mean", "left", "loudest"] = Field("mean", description="what is kept of several channels")
     clip_s: Seconds = Field(10.0, description="longest clip, in seconds")
-    windows: Literal["first", "all"] = Field(
-        "first", description="of a longer recording: its first clip_s seconds, or all of it in pieces"
+    windows: Literal["first", "centre", "loudest", "all"] = Field(
+        "first", description="of a longer recording: one stretch of clip_s seconds, or all of it in pieces"
+    )
+    hop_s: Seconds | None = Field(
+        None, description="with windows: all, seconds from one clip's start to the next's; clip_s if not given"
     )
     min_s: float = Field(0.1, gt=0, le=60, description="shortest clip, in seconds; shorter ones are rejected")
+
+
+class Video(Section):
+    """What is kept of films beside their sound."""
+
+    frames: int = Field(0, ge=0, le=64, description="pictures per clip, spread evenly; 0: none")
+    height: int = Field(
+        336, ge=16, le=2160, description="most pixels from top to bottom; smaller pictures stay as they are"
+    )
+
+
+class Groups(Section):
+    """Which clips belong together: a group is used in one split alone."""
+
+    val: float = Field(0.0, ge=0, lt=1, description="share of the groups that stand in train alone that goes to val")
+    test: float = Field(0.0, ge=0, lt=1, description="likewise to test")
+
+    @model_validator(mode="after")
+    def _some_left(self) -> Groups:
+        if self.val + self.test >= 1:
+            raise ValueError("val and test leave nothing to train on; their sum must be below 1")
+        return self
 
 
 class Listen(Section):
@@ -125,6 +157,8 @@ class Recipe(Section):
     partitions: int = Field(8, ge=1, le=65536, description="pieces of work; frozen when the run is first planned")
     data: Data
     audio: Audio = Audio()
+    video: Video = Video()
+    groups: Groups = Groups()
     listen: Listen = Listen()
     describe: Describe = Describe()
     refine: Refine = Refine()

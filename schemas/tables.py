@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 """Version of the tables; a workspace of another version is refused, not guessed at."""
 
 STRINGS = pa.list_(pa.string())
@@ -39,12 +39,19 @@ def describe(name: str, doc: str, *columns: Column) -> pa.Schema:
 
 _S, _F, _I = pa.string(), pa.float64(), pa.int64()
 
-LABEL = pa.struct([pa.field("name", _S, nullable=False), pa.field("class_id", _S)])
+LABEL = pa.struct([pa.field("name", _S, nullable=False), pa.field("class_id", _S), pa.field("rating", _F)])
 EVENT = pa.struct(
     [
         pa.field("name", _S, nullable=False),
         pa.field("onset_s", _F, nullable=False),
         pa.field("offset_s", _F, nullable=False),
+    ]
+)
+LINK = pa.struct(
+    [
+        pa.field("clip_id", _S, nullable=False),
+        pa.field("by", _S, nullable=False),
+        pa.field("score", _F, nullable=False),
     ]
 )
 SOURCE = pa.struct(
@@ -61,7 +68,8 @@ SOURCE = pa.struct(
         pa.field("class_ids", STRINGS, nullable=False),
         pa.field("class_names", STRINGS, nullable=False),
         pa.field("text", _S, nullable=False),
-        pa.field("licence", _S),
+        pa.field("licence", _S, nullable=False),
+        pa.field("licence_text", _S),
         pa.field("attribution", _S),
     ]
 )
@@ -70,6 +78,13 @@ _PLACE = (
     Column("tar", _S, "tar file, relative to the run folder"),
     Column("offset", _I, "first byte in the tar"),
     Column("size", _I, "bytes from `offset`"),
+)
+_LICENCE = (
+    Column(
+        "licence", _S, "normalised, a name of `schemas.licences.LICENCES`; `unknown`, which is not free, if not told"
+    ),
+    Column("licence_text", _S, "licence as published; null: none is told", True),
+    Column("attribution", _S, "who made the recording; null: unknown", True),
 )
 _ORIGIN = (
     Column("dataset", _S, "name of the dataset in the recipe"),
@@ -87,20 +102,28 @@ TABLES: dict[str, pa.Schema] = {
         Column("recording_id", _S, "`yt:`, `fs:`, `bbc:`, `sb:` and the id; null: the dataset names none", True),
         Column("source_path", _S, "audio file, relative to `data.root`"),
         Column(
+            "member",
+            _S,
+            "where in that file the audio lies: `bytes:<offset>+<size>` in a tar, `row:<number>/<column>` in a Parquet or "
+            "Arrow file; null: the file is the audio",
+            True,
+        ),
+        Column(
             "file_bytes", _I, "size of that file when the dataset was listed, in bytes; a changed file is a changed row"
         ),
+        Column("video_path", _S, "film that shows the recording, relative to `data.root`; null: none", True),
         Column("start_s", _F, "start of the excerpt in the recording, in seconds; null: the recording's start", True),
         Column("end_s", _F, "end of the excerpt in the recording, in seconds; null: the recording's end", True),
         Column(
             "labels",
             pa.list_(LABEL),
-            "labels as published; `class_id` is the MID where the publisher gives one; empty: none given",
+            "labels as published; `class_id` is the MID where the publisher gives one; `rating` is the mean of the "
+            "publisher's ratings (FSD50K: 1 predominant, 0.5 present, 0 unsure, -1 absent), if it is rated; empty: none given",
         ),
         Column("events", pa.list_(EVENT), "labels with times in seconds from the excerpt's start; empty: none given"),
         Column("keywords", STRINGS, "uploader's keywords or tags; hints, not labels"),
         Column("captions", STRINGS, "captions as published"),
-        Column("licence", _S, "licence as published; null: unknown, which is not free", True),
-        Column("attribution", _S, "who made the recording; null: unknown", True),
+        *_LICENCE,
     ),
     "clips": describe(
         "clips",
@@ -112,21 +135,78 @@ TABLES: dict[str, pa.Schema] = {
         Column("duration_s", _F, "seconds stored, from the samples"),
         Column("sample_rate", _I, "samples per second in the store"),
         Column("source_path", _S, "audio file, relative to `data.root`"),
+        Column("member", _S, "where in that file the audio lies, as in `records`; null: the file is the audio", True),
+        Column("video_path", _S, "film that shows the recording, relative to `data.root`; null: none", True),
         Column("source_start_s", _F, "where the clip begins in that file, in seconds"),
         Column(
             "excerpt_s", _F, "where the record's excerpt begins in that file, in seconds; 0: the file is the excerpt"
         ),
         Column("source_rate", _I, "the file's own samples per second, as decoded"),
-        Column("source_channels", _I, "the file's own channels, as decoded; the store keeps their mean"),
+        Column("source_channels", _I, "the file's own channels, as decoded"),
+        Column("channel", _S, "what of them the store keeps: `mean`, or the number of one, from 0"),
+        Column("channels_equal", pa.bool_(), "whether all channels hold the same samples; null: there is one", True),
+        Column("dc_offset", _F, "mean sample as decoded, in [-1, 1]"),
+        Column(
+            "clipped_share",
+            _F,
+            "share of the file's samples in runs of 3 or more at full scale, in [0, 1], over all its channels",
+        ),
+        Column(
+            "band_limit_hz",
+            _F,
+            "where the spectrum as decoded ends in a cliff, in Hz: once sampled at about twice this, or coded with a "
+            "low-pass; null: no cliff found",
+            True,
+        ),
+        Column(
+            "coverage",
+            _F,
+            "share of the excerpt that the clips of its record hold together, in (0, 1]; by the header's claim where the "
+            "excerpt was not decoded to its end; null: nothing tells its length",
+            True,
+        ),
         Column("source_decoder", _S, "`soundfile` or `ffmpeg`"),
         Column("claimed_s", _F, "seconds that the file's header claims; null: it claims nothing", True),
         Column("decoded_s", _F, "seconds that could be decoded, up to the end of the clip"),
         Column("note", _S, "what a careful reader should know, e.g. `header_claims_more`; null: nothing", True),
         Column("gain_db", _F, "gain applied so that no stored sample clips, in dB, at most 0"),
         Column("sha256", _S, "of the stored FLAC, in hexadecimal"),
-        Column("licence", _S, "licence as published; null: unknown, which is not free", True),
-        Column("attribution", _S, "who made the recording; null: unknown", True),
+        *_LICENCE,
         *_PLACE,
+    ),
+    "frames": describe(
+        "frames",
+        "One picture of a clip that came as video.",
+        Column("clip_id", _S, "the clip"),
+        Column("frame_id", _S, "`<clip_id>-f<number>`, numbered in order of time from 0"),
+        Column("time_s", _F, "seconds from the clip's start, of the picture that was asked for"),
+        Column("width", _I, "pixels"),
+        Column("height", _I, "pixels"),
+        Column("sha256", _S, "of the stored JPEG, in hexadecimal"),
+        *_PLACE,
+    ),
+    "fingerprints": describe(
+        "fingerprints",
+        "What a clip sounds like, for finding it again whatever its level, codec or rate.",
+        Column("clip_id", _S, "the clip"),
+        Column("hashes", pa.list_(pa.uint32()), "landmarks of its spectrogram, in order of time; empty: it has none"),
+        Column("times", pa.list_(pa.uint16()), "frame of 64 ms in which each landmark begins, as long as `hashes`"),
+    ),
+    "groups": describe(
+        "groups",
+        "Which clips belong together, and the one split in which a group may be used.",
+        Column("clip_id", _S, "the clip"),
+        Column("record_id", _S, "its row of `records`, in whose partition it lies"),
+        Column("group_id", _S, "the least `recording_id` of the group, in order of code points"),
+        Column("recordings", _I, "distinct `recording_id`s in the group"),
+        Column(
+            "links",
+            pa.list_(LINK),
+            "clips of other recordings that it was found to be the same as: `by` is `audio` (equal samples, the least such "
+            "clip) or `fingerprint`, `score` in [0, 1]; empty: none",
+        ),
+        Column("split", _S, "the split in which the group may be used; shards and captions are sorted by it"),
+        Column("withheld", _S, "why the clip may not be used, e.g. `leaks_into_test`; null: it may", True),
     ),
     "evidence": describe(
         "evidence",
@@ -137,7 +217,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("revision", _S, "the listener's revision"),
         Column("kind", _S, "`tag`, `event`, `fact`, `keyword`, `caption`"),
         Column("name", _S, "class name, fact name, or `caption`"),
-        Column("value", _F, "a fact's value; null: not a number, or unknown", True),
+        Column("value", _F, "a fact's value, or a label's published rating; null: not a number, or unknown", True),
         Column("unit", _S, "the value's unit; null: none", True),
         Column("text", _S, "words, for captions; null: none", True),
         Column("class_id", _S, "ontology class that the listener itself names; null: names none", True),
@@ -208,7 +288,8 @@ TABLES: dict[str, pa.Schema] = {
         Column("decision", _S, "`accepted`, `refused`, or `abstained` where nothing could be checked"),
         Column("score", _F, "that candidate's score in [0, 1]; null: unknown", True),
         Column("reasons", STRINGS, "why it was decided so"),
-        Column("licence", _S, "the clip's licence; null: unknown", True),
+        Column("withheld", _S, "why the clip may not be used, as in `groups`; null: it may", True),
+        Column("licence", _S, "the clip's licence, normalised"),
     ),
     "plan": describe(
         "plan",
@@ -253,7 +334,10 @@ TABLES: dict[str, pa.Schema] = {
         Column("instruction_extract", _S, "asks for the target"),
         Column("instruction_remove", _S, "asks for the interferers to be removed"),
         Column(
-            "licence", _S, "the distinct licences of its sources, joined by ` + `; null: one of them is unknown", True
+            "licence",
+            _S,
+            "what binds its sources together, normalised, which may be more than any one of them: "
+            "`schemas.licences.most_restrictive`; `unknown` if one of them is",
         ),
         Column("seed", _I, "seed of every draw of this row"),
         *_PLACE,

@@ -25,7 +25,7 @@ def record(number: int) -> dict[str, Any]:
         "events": [],
         "keywords": [],
         "captions": [],
-        "licence": None,
+        "licence": "unknown",
         "attribution": None,
     }
 
@@ -81,6 +81,9 @@ class ToyIngest(Stage):
                         "source_start_s": 0.0,
                         "source_rate": 8000,
                         "source_channels": 1,
+                        "channel": "mean",
+                        "dc_offset": 0.0,
+                        "clipped_share": 0.0,
                         "source_decoder": "soundfile",
                         "claimed_s": None,
                         "decoded_s": 1.0,
@@ -88,7 +91,7 @@ class ToyIngest(Stage):
                         "gain_db": 0.0,
                         "excerpt_s": 0.0,
                         "sha256": "0",
-                        "licence": None,
+                        "licence": row["licence"],
                         "attribution": None,
                         "tar": "",
                         "offset": 0,

@@ -1,1 +1,1 @@
-"""The catalogue: DuckDB views over a run's tables, and the Apache Beam build over the metadata of many."""
+"""The catalogue: DuckDB views over a run's tables, and the Apache Beam build over runs and the metadata of datasets."""

@@ -1,133 +1,108 @@
-"""Builds the catalogue of many runs with Apache Beam, over their tables alone: Parquet to Parquet."""
+"""Builds the catalogue of many corpora with Apache Beam, over their tables and metadata alone: Parquet to Parquet."""
 
 from __future__ import annotations
 
-import glob
 import io
-import json
 import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipelines.catalog.query import render
-from pipelines.catalog.tables import CATALOG_TABLES, SOURCES
-from pipelines.core.commit import table_name
+from pipelines.catalog.members import Names
+from pipelines.catalog.show import blacklist_table, overlap_table, read_table, statistics_table
+from pipelines.catalog.sources import LISTED, Sources, is_recipe, list_recipe, read_recipes, read_runs
+from pipelines.catalog.tables import CATALOG_TABLES, KEYS
+from pipelines.core.commit import parquet_bytes
 from pipelines.core.workspace import Workspace, open_workspace
-from pipelines.seal import read_seal
-from schemas import tables
 from schemas.errors import RunStopped, UserError
 
 _log = logging.getLogger(__name__)
+_NAMES = f"{LISTED}/blacklists.parquet"
 
 
 def build_catalog(
-    runs: Sequence[str], out: str, runner: str = "FnApiRunner", runner_options: Sequence[str] = ()
+    sources: Sequence[str],
+    out: str,
+    runner: str = "FnApiRunner",
+    runner_options: Sequence[str] = (),
+    overrides: Sequence[str] = (),
 ) -> dict[str, int]:
-    """Write ``CATALOG_TABLES`` over finished runs to ``<out>/<table>.parquet``; equal runs give equal bytes.
+    """Write ``CATALOG_TABLES`` to ``<out>/<table>.parquet``; equal sources give equal bytes.
 
     Args:
-        runs: run folders, paths or URLs, in any order; one that is named twice counts once.
+        sources: finished runs (folders, paths or URLs) and recipes (``*.yaml``), in any order; one that is named
+            twice counts once. Of a recipe the metadata of its datasets are read, so that no audio is needed; what
+            ``data.licence`` and ``data.decontaminate`` leave out of a run is in the catalogue.
         out: folder to write to. Workers on other machines must see it, and the runs, under the same names.
         runner: a Beam runner's name. ``FnApiRunner`` works in this process and fetches nothing;
             ``DirectRunner`` prefers Prism, which is a binary that it fetches.
         runner_options: Beam's own options, e.g. ``--flink_master=host:8081``.
+        overrides: ``a.b=c`` over every recipe, e.g. ``data.root=DIR``.
 
     Returns:
-        the rows of each table, and ``leaks``: the recordings in more than one of train, val and test.
+        the rows of each table, ``leaks``: the recordings in more than one of train, val and test, and ``leaking_groups``.
 
     Raises:
-        UserError: no such run, one that is not finished or not whole, ``out`` is a run, no such runner.
+        UserError: no such run, one that is not finished or not whole, no such recipe or dataset, metadata that cannot
+            be read, ``out`` is a run, no such runner.
         RunStopped: the runner failed.
     """
-    sources = sources_of(runs)
+    if not sources:
+        raise UserError("sources: none is named; name run folders, or recipes (*.yaml)")
+    recipes = read_recipes([source for source in sources if is_recipe(source)], overrides)
+    if overrides and not recipes:
+        raise UserError(f"--set {overrides[0]}: no recipe is named that it could change; a run is as it is")
+    runs = read_runs([source for source in sources if not is_recipe(source)])
+    if both := sorted(recipes.keys() & runs.keys()):
+        raise UserError(f"{both[0]}: is the name of a run and of a recipe; give the recipe another: --set name=...")
     workspace = open_workspace(out)
     if workspace.exists("run.json"):
         raise UserError(f"--out {out}: holds a run; name another folder for the catalogue")
-    _run_pipeline(sources, workspace, runner, runner_options)
-    made = {name: read_table(out, name) for name in CATALOG_TABLES}
-    leaks = made["recordings"].column("leaks").to_pylist()
-    return {name: table.num_rows for name, table in made.items()} | {"leaks": sum(leaks)}
-
-
-def sources_of(runs: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return, for each table that is read, the pattern of its files in each run, by the run's name.
-
-    Raises:
-        UserError: no such run, or one that is not finished, not whole, or of another version.
-    """
-    if not runs:
-        raise UserError("runs: none is named; name one or several run folders")
-    spaces = sorted({_open_run(run) for run in runs}, key=lambda workspace: workspace.root)
-    names = _names([workspace.root for workspace in spaces])
-    sources: dict[str, dict[str, str]] = {table: {} for table in SOURCES}
-    for workspace, name in zip(spaces, names, strict=True):
-        seal = _seal(workspace)
-        for table, (stage, _) in SOURCES.items():
-            folder = seal["stages"][stage]
-            wanted = {table_name(folder, p) for p in range(seal["partitions"])}
-            if gone := sorted(wanted - workspace.sizes(folder).keys()):
-                raise UserError(f"{workspace.root}: {gone[0]} is missing; see `earloom verify`")
-            sources[table][name] = f"{glob.escape(workspace.path(folder))}/p?????.parquet"
-    return sources
-
-
-def read_table(out: str, table: str) -> pa.Table:
-    """Return a table of the catalogue in ``out``; UserError if there is none."""
-    workspace = Workspace(out.rstrip("/"))
+    found = Sources([piece for name in sorted(runs) for piece in runs[name]])
     try:
-        return pq.read_table(pa.BufferReader(workspace.read(f"{table}.parquet")))
-    except FileNotFoundError:
-        raise UserError(f"{out}: holds no {table}.parquet; build the catalogue first") from None
-
-
-def rows(out: str, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Return the column names and the rows of a table of the catalogue, as ``query.render`` takes them."""
-    found = read_table(out, table)
-    return found.column_names, [tuple(row.values()) for row in found.to_pylist()]
+        for name in sorted(recipes):
+            list_recipe(name, recipes[name], workspace, found)
+        _run_pipeline(found, _write_names(found, workspace), workspace, runner, runner_options)
+    finally:
+        _clear(workspace)
+    refused = pa.concat_tables([CATALOG_TABLES["refused"].empty_table(), *found.refused])
+    refused = refused.sort_by([(key, "ascending") for key in KEYS["refused"]])
+    workspace.write("refused.parquet", parquet_bytes(refused.combine_chunks()))
+    return _counts(out)
 
 
 def catalog_tables(out: str) -> str:
-    """Return the statistics and the overlap of a catalogue as text."""
-    return "\n\n".join(render(*rows(out, table), "table") for table in ("statistics", "overlap"))
+    """Return the statistics of a catalogue, its overlap, and what blacklists miss, as text."""
+    return "\n\n".join(filter(None, (statistics_table(out), overlap_table(out), blacklist_table(out))))
 
 
-def _open_run(run: str) -> Workspace:
-    if "://" not in run and not os.path.isdir(run):
-        raise UserError(f"{run}: is no folder; name a run folder, what was given as --out")
-    return open_workspace(run)
+def _counts(out: str) -> dict[str, int]:
+    counts = {name: read_table(out, name).num_rows for name in CATALOG_TABLES}
+    leaks = {"leaks": "recordings", "leaking_groups": "groups"}
+    return counts | {name: sum(read_table(out, table).column("leaks").to_pylist()) for name, table in leaks.items()}
 
 
-def _seal(workspace: Workspace) -> dict[str, Any]:
-    try:
-        frozen = json.loads(workspace.read("run.json"))
-        seal = read_seal(workspace)
-    except FileNotFoundError:
-        raise UserError(f"{workspace.root}: holds no run; name a folder that was given as --out") from None
-    except ValueError:
-        raise UserError(f"{workspace.root}: its run or seal file was altered; see `earloom verify`") from None
-    if seal is None:
-        raise UserError(f"{workspace.root}: this run is not finished; the same command goes on where it was")
-    if frozen["tables"] != tables.VERSION:
-        raise UserError(f"{workspace.root}: its tables are not of version {tables.VERSION}; run it anew")
-    return seal
+def _clear(workspace: Workspace) -> None:
+    """Remove the listing of recipes; its members are in the catalogue."""
+    for name in workspace.sizes(LISTED):
+        workspace.remove(name)
+    with suppress(FileNotFoundError):
+        if workspace.local:
+            os.rmdir(workspace.path(LISTED))
 
 
-def _names(roots: list[str]) -> list[str]:
-    """Return the ends of the paths that tell them apart: moving all of them together changes none."""
-    parts = [root.split("/") for root in roots]
-    common = 0
-    while all(len(part) > common + 1 and part[common] == parts[0][common] for part in parts):
-        common += 1
-    return ["/".join(part[common:]) for part in parts]
+def _write_names(found: Sources, out: Workspace) -> Names:
+    pairs = sorted((recording, name) for name, recordings in found.blacklists.items() for recording in recordings)
+    columns = {"recording_id": [pair[0] for pair in pairs], "blacklist": [pair[1] for pair in pairs]}
+    out.write(_NAMES, parquet_bytes(pa.table(columns, schema=pa.schema(dict.fromkeys(columns, pa.string())))))
+    return Names(out.root, _NAMES, tuple(sorted(found.blacklists)))
 
 
-def _run_pipeline(sources: dict[str, dict[str, str]], out: Workspace, runner: str, options: Sequence[str]) -> None:
+def _run_pipeline(found: Sources, names: Names, out: Workspace, runner: str, options: Sequence[str]) -> None:
     with _quiet():
         # Beam is a second's import, logs while it is imported, and is needed here alone.
         import apache_beam as beam
@@ -138,9 +113,9 @@ def _run_pipeline(sources: dict[str, dict[str, str]], out: Workspace, runner: st
     with _quiet():
         try:
             pipeline = beam.Pipeline(options=parsed)
-            add_catalogue(pipeline, sources, out.root)
         except (ImportError, ValueError) as error:
             raise UserError(f"--runner {runner}: {' '.join(str(error).split())[:400]}") from None
+        add_catalogue(pipeline, found.pieces, names, out.root)
         for table in CATALOG_TABLES:
             # A build that fails must not leave its own tables among those of an earlier one.
             out.remove(f"{table}.parquet")

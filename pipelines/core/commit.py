@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.core.stage import Context, Refusal, Result, Stage
@@ -84,14 +87,18 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
 
 class Commit:
-    """Collects the batches of one partition, packs their blobs as they come, and commits all of it at once."""
+    """Collects the batches of one partition, packs their blobs as they come, and commits all of it at once.
+
+    Rows become arrow tables as soon as there are ``CHUNK`` of them: as Python objects they take ten times the room.
+    """
+
+    CHUNK = 8192
 
     def __init__(self, stage: Stage, context: Context, folder: str, partition: int) -> None:
         self.stage, self.context, self.folder, self.partition = stage, context, folder, partition
-        self.rows: list[dict[str, Any]] = []
-        self.rejects: list[Refusal] = []
-        self.drops: list[tuple[str, str]] = []
-        self.rows_in = 0
+        self.rows_in = self.rejects = self.drops = self.unexpected = 0
+        self._pending: dict[str, list[dict[str, Any]]] = {stage.writes: [], "rejects": [], "drops": []}
+        self._parts: dict[str, list[list[pa.Table]]] = {table: [] for table in self._pending}
         samples, size = stage.limits()
         self._packer = Packer(context.workspace, folder, max(partition, 0), samples, size)
 
@@ -103,33 +110,38 @@ class Commit:
 
     def add(self, rows_in: int, result: Result) -> None:
         """Take one batch's result and write its blobs."""
-        self.rows_in += rows_in
+        name = self.stage.name
         for row, blob in zip(result.rows, result.blobs, strict=False):
             place = self._packer.add(blob.group, blob.key, blob.members)
             row.update(tar=place.tar, offset=place.offset, size=place.size)
-        self.rows += result.rows
-        self.rejects += result.rejects
-        self.drops += result.drops
+        self.rows_in += rows_in
+        self.rejects += len(result.rejects)
+        self.drops += len(result.drops)
+        self.unexpected += sum(refusal.error.startswith("unexpected_") for refusal in result.rejects)
+        self._pending[self.stage.writes] += result.rows
+        self._pending["rejects"] += [_reject_row(name, refusal) for refusal in result.rejects]
+        self._pending["drops"] += [{"stage": name, "clip_id": key, "reason": reason} for key, reason in result.drops]
+        self._pack(self.CHUNK)
 
     def finish(self, fingerprint_: str, inputs: dict[str, str], seconds: float, versions: dict[str, str]) -> Marker:
         """Write the tables, then the marker; call it after the ``with`` block, when the tars are closed."""
+        self._pack(1)
         files = {name: {"bytes": size, "sha256": sha} for name, (size, sha) in self._packer.written.items()}
         for name, table in self._tables():
             data = parquet_bytes(table)
             with self.context.workspace.create(name) as file:
                 file.write(data)
             files[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "rows": table.num_rows}
-        stage = self.stage
         marker = Marker(
-            stage.name,
+            self.stage.name,
             fingerprint_,
             self.partition,
             inputs,
             self.rows_in,
-            len({row[stage.out_key] for row in self.rows}),
-            len(self.rejects),
-            len(self.drops),
-            sum(r.error.startswith("unexpected_") for r in self.rejects),
+            self._served(),
+            self.rejects,
+            self.drops,
+            self.unexpected,
             files,
             self.context.run_seed,
             seconds=round(seconds, 3),
@@ -139,31 +151,56 @@ class Commit:
             file.write(marker.to_bytes())
         return marker
 
-    def _tables(self) -> list[tuple[str, pa.Table]]:
-        stage, partitions = self.stage, self.context.partitions
-        if self.partition != ALL:
-            out = [(table_name(self.folder, self.partition), tables.from_rows(stage.writes, self.rows))]
-        else:
-            key = tables.schema(stage.writes).names[0]
-            parts: list[list[dict[str, Any]]] = [[] for _ in range(partitions)]
-            for row in self.rows:
-                parts[partition_of(row[key], partitions)].append(row)
-            out = [(table_name(self.folder, p), tables.from_rows(stage.writes, part)) for p, part in enumerate(parts)]
+    def _pack(self, least: int) -> None:
+        """Turn pending rows into arrow tables, where there are ``least`` of them: one table per partition that is written."""
+        for table, rows in self._pending.items():
+            if len(rows) < least:
+                continue
+            made = tables.from_rows(table, rows)
+            rows.clear()
+            if self.partition != ALL or table in ("rejects", "drops"):
+                self._parts[table].append([made])
+            else:
+                self._parts[table].append(
+                    _split(made, self.stage.places or made.column_names[0], self.context.partitions)
+                )
+
+    def _tables(self) -> Iterator[tuple[str, pa.Table]]:
+        written, partitions = self.stage.writes, self.context.partitions
+        for number, p in enumerate(range(partitions) if self.partition == ALL else [self.partition]):
+            yield table_name(self.folder, p), _joined(written, [parts[number] for parts in self._parts[written]])
         stem = marker_name(self.folder, self.partition).removesuffix(".json")
-        if self.rejects:
-            rows = [
-                {
-                    "stage": stage.name,
-                    "clip_id": r.key,
-                    "error": r.error,
-                    "message": r.message,
-                    "attempt": r.attempt,
-                    "source": r.source,
-                }
-                for r in self.rejects
-            ]
-            out.append((f"{stem}.rejects.parquet", tables.from_rows("rejects", rows)))
-        if self.drops:
-            rows = [{"stage": stage.name, "clip_id": key, "reason": reason} for key, reason in self.drops]
-            out.append((f"{stem}.drops.parquet", tables.from_rows("drops", rows)))
-        return out
+        for table in ("rejects", "drops"):
+            if self._parts[table]:
+                yield f"{stem}.{table}.parquet", _joined(table, [part for (part,) in self._parts[table]])
+
+    def _served(self) -> int:
+        """Return the number of distinct keys that were served."""
+        keys = [part.column(self.stage.out_key) for parts in self._parts[self.stage.writes] for part in parts]
+        chunks = [chunk for column in keys for chunk in column.chunks]
+        return int(pc.count_distinct(pa.chunked_array(chunks, pa.string())).as_py())
+
+
+def _reject_row(stage: str, refusal: Refusal) -> dict[str, Any]:
+    return {
+        "stage": stage,
+        "clip_id": refusal.key,
+        "error": refusal.error,
+        "message": refusal.message,
+        "attempt": refusal.attempt,
+        "source": refusal.source,
+    }
+
+
+def _split(table: pa.Table, key: str, partitions: int) -> list[pa.Table]:
+    """Return the rows of each partition, in their order; a row's partition is the hash of its ``key``."""
+    of_row = np.array([partition_of(value, partitions) for value in table.column(key).to_pylist()], np.int64)
+    order = np.argsort(of_row, kind="stable")
+    ends = np.cumsum(np.bincount(of_row, minlength=partitions))
+    ordered = table.take(pa.array(order))
+    return [ordered.slice(start, end - start) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _joined(table: str, parts: list[pa.Table]) -> pa.Table:
+    """Return several tables as one whose bytes do not tell where they were joined."""
+    return pa.concat_tables(parts).combine_chunks() if parts else tables.schema(table).empty_table()

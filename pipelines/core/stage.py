@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -59,6 +59,11 @@ class Result:
     rejects: list[Refusal] = field(default_factory=list)
     drops: list[tuple[str, str]] = field(default_factory=list)
     blobs: list[Blob] = field(default_factory=list)
+
+    def keys(self, out_key: str) -> list[str]:
+        """Return the key of each outcome; rows that come of one input count once."""
+        refused, dropped = (refusal.key for refusal in self.rejects), (key for key, _ in self.drops)
+        return [*dict.fromkeys(row[out_key] for row in self.rows), *refused, *dropped]
 
     def extend(self, other: Result) -> None:
         """Append another batch's result."""
@@ -118,6 +123,7 @@ class Stage(ABC):
         writes: the table it writes.
         key: key column of the primary table, unique in it.
         out_key: the column of the written table that holds that key.
+        places: of a stage that writes all partitions, the column whose hash is a row's partition; empty: the first one.
         waits: True: it needs all partitions at once (one task, which writes every partition of its table).
         seeded: True: it draws, so that the run's seed is part of its fingerprint.
         room: folder of the workspace that its output lies in.
@@ -129,6 +135,7 @@ class Stage(ABC):
     writes: ClassVar[str]
     key: ClassVar[str] = "clip_id"
     out_key: ClassVar[str] = "clip_id"
+    places: ClassVar[str] = ""
     waits: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
     room: ClassVar[str] = "tables"
@@ -165,6 +172,10 @@ class Stage(ABC):
     def process(self, batch: Batch, context: Context) -> Result:
         """Serve a batch; raise :class:`schemas.errors.Reject` only where a batch is a single row."""
 
+    def stream(self, context: Context) -> Iterator[Result]:
+        """Yield all rows of a source, in one piece unless it says otherwise: they may be millions."""
+        yield self.process(Batch(empty(self.writes), {}), context)
+
 
 class ConservationError(Exception):
     """A stage lost or invented a row: a bug in the stage, never the data's fault."""
@@ -181,21 +192,16 @@ def conserve(stage: Stage, keys: list[str], result: Result) -> None:
     Raises:
         ConservationError: names the stage and the first few keys.
     """
-    served = {row[stage.out_key] for row in result.rows}
-    refused = [refusal.key for refusal in result.rejects]
-    dropped = [key for key, _ in result.drops]
     if result.blobs and len(result.blobs) != len(result.rows):
         raise ConservationError(f"{stage.name}: {len(result.blobs)} blobs for {len(result.rows)} rows")
+    outcomes = Counter(result.keys(stage.out_key))
     asked = set(keys)
     if len(asked) != len(keys):
         raise ConservationError(f"{stage.name}: its input repeats a {stage.key}")
-    outcomes = [*served, *refused, *dropped]
-    found = set(outcomes)
-    twice = sorted(k for k in found if outcomes.count(k) > 1) if len(found) != len(outcomes) else []
     for what, wrong in (
-        ("lost", sorted(asked - found)),
-        ("invented", sorted(found - asked)),
-        ("gave two outcomes to", twice),
+        ("lost", sorted(asked - outcomes.keys())),
+        ("invented", sorted(outcomes.keys() - asked)),
+        ("gave two outcomes to", sorted(key for key, count in outcomes.items() if count > 1)),
     ):
         if wrong:
             raise ConservationError(f"{stage.name} {what} {len(wrong)} rows, first {wrong[:3]}")

@@ -115,15 +115,16 @@ def run_task(task: Task, context: Context) -> Marker:
 
 def _serve_whole(stage: Stage, batch: Batch, context: Context, commit: Commit) -> None:
     """Serve a stage that needs everything at once: an exception here is no single record's fault."""
-    result = stage.process(batch, context)
     if stage.reads:
         keys = batch.rows.column(stage.key).to_pylist()
-    else:
-        keys = (
-            [row[stage.out_key] for row in result.rows] + [r.key for r in result.rejects] + [k for k, _ in result.drops]
-        )
-    conserve(stage, keys, result)
-    commit.add(len(keys), result)
+        result = stage.process(batch, context)
+        conserve(stage, keys, result)
+        commit.add(len(keys), result)
+        return
+    # A source has no keys but those that it gives; that each stands once is its own to keep.
+    for result in stage.stream(context):
+        check_stop()
+        commit.add(len(result.keys(stage.out_key)), result)
 
 
 def _serve(stage: Stage, batch: Batch, context: Context, task: Task) -> Result:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path, PurePosixPath
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 from pipelines.core.stage import Refusal
 from schemas import tables
 from schemas.errors import UserError
+from schemas.licences import normalise
 
 AUDIO = frozenset(
     "." + name
@@ -65,7 +66,15 @@ AUDIO = frozenset(
     )
 )
 """Extensions under which sound is published, lower case."""
+VIDEO = frozenset(
+    {".3gp", ".asf", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"}
+)
+"""Those under which films are published, which have sound too."""
+CONTAINERS = frozenset({".arrow", ".parquet", ".tar"})
+"""Those of files in which the audio of many records lies."""
 _LOSSLESS = (".wav", ".flac", ".aiff", ".aif")
+_EMPTY = dict.fromkeys(tables.schema("records").names)
+_licence = lru_cache(1024)(normalise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +87,20 @@ class File:
     @property
     def stem(self) -> str:
         """The name without its last extension, composed as Unicode's NFC: file systems differ."""
-        return unicodedata.normalize("NFC", PurePosixPath(self.path).stem)
+        name = self.path[self.path.rfind("/") + 1 :]
+        dot = name.rfind(".")
+        return _composed(name[:dot] if dot > 0 else name)
 
     @property
     def suffix(self) -> str:
         """The extension, lower case."""
-        return PurePosixPath(self.path).suffix.lower()
+        name = self.path[self.path.rfind("/") + 1 :]
+        dot = name.rfind(".")
+        return name[dot:].lower() if dot > 0 else ""
+
+
+def _composed(name: str) -> str:
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 @dataclass(frozen=True)
@@ -109,30 +126,45 @@ class Source:
         return self.splits.get(published, default)
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[File]]:
-        found: dict[str, list[File]] = {}
-        for file in self.files:
-            if file.suffix in AUDIO and file.size is not None:
-                found.setdefault(file.stem, []).append(file)
-        return found
+    def _audio(self) -> _ByStem:
+        return _by_stem(self.files, AUDIO)
+
+    @cached_property
+    def _films(self) -> _ByStem:
+        return _by_stem(self.files, VIDEO)
+
+    @property
+    def stems(self) -> Collection[str]:
+        """The names without extension of the files that may be audio."""
+        return self._audio.keys()
 
     def audio(self, stems: Iterable[str], folders: tuple[str, ...] = (), foreign: tuple[str, ...] = ()) -> File | None:
         """Return the audio file whose name without extension is the first of ``stems`` that there is.
+
+        A film has sound too, and is taken where no other file has that name.
 
         Args:
             stems: names without extension, the most telling first.
             folders: of several files, those below a folder with one of these words in its name come first.
             foreign: files below a folder with one of these words in its name belong to someone else.
         """
-        for stem in stems:
-            named = self._by_stem.get(unicodedata.normalize("NFC", stem), ())
-            own = [file for file in named if not self._lies(file, foreign)]
+        for files in _named(self._audio, stems):
+            own = [file for file in files if not self._lies(file, foreign)] if foreign else files
             if own:
-                return min(own, key=lambda file: self._rank(file, folders))
+                return own[0] if len(own) == 1 else min(own, key=lambda file: self._rank(file, folders))
         return None
 
-    def _rank(self, file: File, folders: tuple[str, ...]) -> tuple[bool, bool, str]:
-        return not self._lies(file, folders), file.suffix not in _LOSSLESS, file.path
+    def video(self, stems: Iterable[str]) -> File | None:
+        """Return the film whose name without extension is the first of ``stems`` that there is."""
+        for files in _named(self._films, stems):
+            films = [file for file in files if is_text(file.path)]
+            if films:
+                return min(films, key=lambda film: film.path)
+        return None
+
+    def _rank(self, file: File, folders: tuple[str, ...]) -> tuple[bool, bool, bool, str]:
+        suffix = file.suffix
+        return not self._lies(file, folders), suffix in VIDEO, suffix not in _LOSSLESS, file.path
 
     def _lies(self, file: File, words: tuple[str, ...]) -> bool:
         above = self.below(file).rpartition("/")[0]
@@ -148,9 +180,23 @@ class Source:
         return "" if base == "." else base + "/"
 
     def metadata(self, *names: str) -> list[Path]:
-        """Return the metadata files of these names in the folder, else a folder below; ``*`` is any text."""
+        """Return the metadata files of these names in the folder, else the folders in it; ``*`` is any text."""
         here = {name: sorted(self.folder.glob(name)) for name in names}
-        return [path for name in names for path in here[name] or sorted(self.folder.glob(f"*/{name}"))]
+        return [
+            path
+            for name in names
+            for path in here[name] or [each for folder in self._folders for each in sorted(folder.glob(name))]
+        ]
+
+    @cached_property
+    def _folders(self) -> list[Path]:
+        """The folders in the folder, by name: its files, which may be millions, are gone through once."""
+        try:
+            with os.scandir(self.folder) as entries:
+                found = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be read ({error.strerror})") from None
+        return [self.folder / name for name in sorted(found)]
 
     def lacks(self, names: str, page: str) -> UserError:
         """Return the error that says which metadata file is missing, where, and where it comes from."""
@@ -158,26 +204,74 @@ class Source:
         return UserError(f"dataset {self.name}: there is no {names} in {where}; it comes from {page}")
 
     def row(
-        self, record_id: str, file: File | None, wanted: str, split: str, **columns: object
+        self,
+        record_id: str,
+        file: File | None,
+        wanted: str,
+        split: str,
+        licence: str | None = None,
+        film: File | None = None,
+        **columns: object,
     ) -> dict[str, object] | Refusal:
-        """Return a row of ``records``, or the refusal of a row whose audio file ``wanted`` is not there.
+        """Return a row of ``records``; or the refusal of a row whose file's name is not text.
+
+        A row whose audio is not there has a null ``source_path``, and ``wanted`` says which file it was: who is
+        in a dataset can be told without its audio.
 
         Args:
             record_id: the row's identifier.
             file: what :meth:`audio` found.
             wanted: the file's name as the publisher gives it.
             split: our split.
+            licence: the licence as published; None: not told.
+            film: what :meth:`video` found; it need not be given where ``file`` is a film itself.
             columns: the other columns; lists are empty and the rest is null unless given.
         """
-        if file is None:
-            words = f"no audio file of the name {wanted!r}, whatever its extension, in this dataset"
-            return Refusal(record_id, "missing_audio", words)
-        if not is_text(file.path):
+        if file is not None and not is_text(file.path):
             return Refusal(record_id, "bad_file_name", f"the file's name is not UTF-8: {file.path!r}")
-        row: dict[str, object] = dict.fromkeys(tables.schema("records").names)
-        row |= {"labels": [], "events": [], "keywords": [], "captions": []}
-        row |= {"record_id": record_id, "dataset": self.name, "split": split}
-        return row | {"source_path": file.path, "file_bytes": file.size} | columns
+        row: dict[str, object] = {
+            **_EMPTY,
+            "record_id": record_id,
+            "dataset": self.name,
+            "split": split,
+            "wanted": wanted,
+            "labels": [],
+            "events": [],
+            "keywords": [],
+            "captions": [],
+            "licence": _licence(licence),
+            "licence_text": licence or None,
+        }
+        if file is not None:
+            film = file if file.suffix in VIDEO else film
+            row["source_path"], row["file_bytes"] = file.path, file.size
+            row["video_path"] = film.path if film else None
+        row.update(columns)
+        return row
+
+
+_ByStem = dict[str, File | list[File]]
+"""Files by the name without extension; as most names are one file's alone, that file stands there without a list."""
+
+
+def _by_stem(files: Iterable[File], suffixes: frozenset[str]) -> _ByStem:
+    found: _ByStem = {}
+    for file in files:
+        if file.size is None or file.suffix not in suffixes:
+            continue
+        others = found.setdefault(file.stem, file)
+        if isinstance(others, list):
+            others.append(file)
+        elif others is not file:
+            found[file.stem] = [others, file]
+    return found
+
+
+def _named(files: _ByStem, stems: Iterable[str]) -> Iterator[list[File]]:
+    """Yield the files of each stem that there is."""
+    for stem in stems if files else ():
+        if found := files.get(stem if stem.isascii() else _composed(stem)):
+            yield [found] if isinstance(found, File) else found
 
 
 def is_text(name: str) -> bool:
@@ -210,7 +304,8 @@ def list_files(folder: Path, root: Path, without: Path | None = None) -> tuple[F
     """
     base = folder.relative_to(root).as_posix()
     found = _walk(folder, "" if base == "." else base + "/", without)
-    return tuple(sorted(found, key=lambda file: file.path.split("/")))
+    # No name holds a NUL, which sorts before all that a name may hold: so folders are ordered, and then their names.
+    return tuple(sorted(found, key=lambda file: file.path.replace("/", "\0")))
 
 
 def _walk(folder: Path, prefix: str, without: Path | None) -> Iterator[File]:
@@ -218,21 +313,25 @@ def _walk(folder: Path, prefix: str, without: Path | None) -> Iterator[File]:
     folders, links = [(os.fspath(folder), prefix)], list[tuple[str, str]]()
     while folders or links:
         path, prefix = folders.pop() if folders else links.pop(0)
-        identity = _identity(path)
-        if identity in entered:
-            continue
-        entered.add(identity)
+        below, linked = list[str](), list[str]()
         try:
-            entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+            identity = _identity(path)
+            if identity in entered:
+                continue
+            entered.add(identity)
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        (linked if entry.is_symlink() else below).append(entry.name)
+                    else:
+                        yield File(prefix + entry.name, entry.stat().st_size if entry.is_file() else None)
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                (links if entry.is_symlink() else folders).append((entry.path, f"{prefix}{entry.name}/"))
-            else:
-                yield File(prefix + entry.name, entry.stat().st_size if entry.is_file() else None)
+        # Which of two links to one folder is followed must not depend on the file system.
+        folders += [(os.path.join(path, name), f"{prefix}{name}/") for name in sorted(below)]
+        links += [(os.path.join(path, name), f"{prefix}{name}/") for name in sorted(linked)]
 
 
 def _identity(path: str | Path) -> tuple[int, int]:

@@ -5,19 +5,37 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pipelines.core.stage import Batch, Blob, Context, Refusal, Result, Stage
-from pipelines.ingest.decode import Decoded, decode, pieces, reach
+from pipelines.ingest.decode import Channels, pieces, reach
 from pipelines.ingest.headers import read_header
 from pipelines.ingest.listing import sha256
+from pipelines.ingest.member import located
+from pipelines.ingest.piece import Decoded
 from pipelines.ingest.store import to_store
-from schemas.errors import Reject, RunStopped
+from pipelines.ingest.windows import coverage, stretch
+from schemas.errors import Reject, RunStopped, UserError
 
 _SOURCE_FAULTS = {errno.EIO, errno.EACCES, errno.EPERM}
 """Faults of one file: this stage writes nothing itself, so that what it cannot read is the record's own."""
+
+
+_KEPT = (
+    "record_id",
+    "dataset",
+    "split",
+    "source_path",
+    "member",
+    "video_path",
+    "licence",
+    "licence_text",
+    "attribution",
+)
+"""Columns of a record that its clips repeat."""
+_LEAST_HOP_S, _MOST_AT_ONCE = 0.01, 50
 
 
 @dataclass(frozen=True)
@@ -27,12 +45,16 @@ class Ingest(Stage):
     Attributes:
         sample_rate: samples per second of the store.
         clip_s: longest clip, in seconds.
-        windows: ``first``: the first ``clip_s`` of a recording; ``all``: all of it, in clips of ``clip_s``. A
-            last piece shorter than ``min_s`` and a piece of digital silence give no clip.
+        windows: of a longer recording (or excerpt of one) ``first``, ``centre``, ``loudest``: one clip, as
+            :func:`pipelines.ingest.windows.stretch` places it; ``all``: all of it, in clips of ``clip_s``. A last piece
+            shorter than ``min_s`` and a piece of digital silence give no clip.
         min_s: shortest clip, in seconds; a recording that gives none as long is rejected.
+        channels: what is kept of several, as in :mod:`pipelines.ingest.decode`.
+        hop_s: with ``all``, seconds from one clip's start to the next's; None: ``clip_s``.
     """
 
     name: ClassVar[str] = "ingest"
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("records",)
     writes: ClassVar[str] = "clips"
     key: ClassVar[str] = "record_id"
@@ -42,8 +64,23 @@ class Ingest(Stage):
 
     sample_rate: int
     clip_s: float
-    windows: Literal["first", "all"]
+    windows: Literal["first", "centre", "loudest", "all"]
     min_s: float
+    channels: Channels = "mean"
+    hop_s: float | None = None
+
+    def check(self) -> None:
+        """Refuse a hop that has no effect, and one with which clips would be named alike or fill the memory."""
+        if self.hop_s is None:
+            return
+        least = max(_LEAST_HOP_S, self.clip_s / _MOST_AT_ONCE)
+        if self.windows != "all":
+            words = f"has no effect with windows: {self.windows}; leave it out, or set audio.windows to all"
+            raise UserError(f"audio.hop_s: {self.hop_s:g} {words}")
+        if self.hop_s < least:
+            raise UserError(
+                f"audio.hop_s: {self.hop_s:g} is too small; set it to {least:g} at least, a fiftieth of clip_s"
+            )
 
     def process(self, batch: Batch, context: Context) -> Result:
         """Serve each row by itself: one that cannot be decoded is refused, and costs the others nothing."""
@@ -62,19 +99,23 @@ class Ingest(Stage):
         return result
 
     def _serve(self, record: dict[str, Any], root: Path) -> Result:
-        path, result = root / record["source_path"], Result()
+        _unchanged(root / record["source_path"], record)
+        with located(root, record["source_path"], record["member"]) as path:
+            return self._clips(record, path)
+
+    def _clips(self, record: dict[str, Any], path: Path) -> Result:
+        result, held = Result(), []
         recording_id = record["recording_id"]
-        kept = ("record_id", "dataset", "split", "source_path", "licence", "attribution")
-        _unchanged(path, record)
         start, stop = record["start_s"], record["end_s"]
         start, stop = excerpt(path, start, stop) if start is not None and stop is not None else (start or 0.0, stop)
         for piece in self._decode(path, start, stop):
             flac, gain_db, samples = to_store(piece, self.sample_rate)
             recording_id = recording_id or f"sha256:{sha256(path)}"
             clip_id = f"{record['record_id']}-{round(piece.start_s * 1000)}"
+            held.append((piece.start_s, piece.decoded_s))
             result.blobs.append(Blob("clips", clip_id, {"flac": flac}))
             result.rows.append(
-                {column: record[column] for column in kept}
+                {column: record[column] for column in _KEPT}
                 | {
                     "clip_id": clip_id,
                     "recording_id": recording_id,
@@ -85,6 +126,8 @@ class Ingest(Stage):
                     "sha256": hashlib.sha256(flac).hexdigest(),
                     "source_rate": piece.rate,
                     "source_channels": piece.channels,
+                    "channel": piece.channel,
+                    **asdict(piece.facts),
                     "source_decoder": piece.decoder,
                     "claimed_s": piece.claimed_s,
                     "decoded_s": piece.decoded_s,
@@ -95,6 +138,9 @@ class Ingest(Stage):
                     "size": 0,
                 }
             )
+        share = coverage(held, start, stop, piece.ended_s, piece.claimed_s)
+        for row in result.rows:
+            row["coverage"] = share
         if len(result.rows) == 1:
             result.rows[0]["clip_id"] = record["record_id"]
             result.blobs = [Blob("clips", record["record_id"], result.blobs[0].members)]
@@ -102,10 +148,9 @@ class Ingest(Stage):
 
     def _decode(self, path: Path, start_s: float, stop_s: float | None) -> Iterator[Decoded]:
         if self.windows == "all":
-            yield from pieces(path, self.clip_s, start_s, stop_s, self.min_s)
+            yield from pieces(path, self.clip_s, start_s, stop_s, self.min_s, hop_s=self.hop_s, channels=self.channels)
         else:
-            length = self.clip_s if stop_s is None else min(self.clip_s, stop_s - start_s)
-            yield decode(path, start_s, length, self.min_s)
+            yield stretch(path, self.windows, self.clip_s, start_s, stop_s, self.min_s, channels=self.channels)
 
 
 def _unchanged(path: Path, record: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from pipelines.ingest.decode import Decoded
+from pipelines.ingest.piece import Decoded
 from schemas.errors import Reject
 
 _HIGHEST, _LOWEST = np.float32(32767 / 32768), np.float32(-1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import selectors
@@ -15,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.ingest.headers import read_header
-from pipelines.ingest.streams import BLOCK, Block, Stream, Unreadable
+from pipelines.ingest.streams import Block, Stream, Unreadable, block_frames
 from schemas.errors import Reject
 
 _CONTAINERS = (
@@ -24,6 +26,7 @@ _CONTAINERS = (
 )
 """What it may take a file for: no headerless format, which any text is, and no playlist of other files."""
 _MOST_LOG = 1 << 20
+_PIPE_BYTES = 1 << 20
 _MOSTLY_ERRORS = 69
 """ffmpeg's exit code when more than two thirds of what it decoded failed."""
 _DURATION = re.compile(r"^\[info\]   Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
@@ -50,7 +53,7 @@ def ffmpeg_stream(path: Path, start_s: float, stop_s: float | None, timeout_s: f
 
     def blocks() -> Iterator[Block]:
         skip, frame = round(start_s * rate), 4 * channels
-        while len(data := process.read(BLOCK * frame)) >= frame:
+        while len(data := process.read(block_frames(channels) * frame)) >= frame:
             block = np.frombuffer(data, "<f4", len(data) // frame * channels).reshape(-1, channels)
             skipped = min(skip, len(block))
             skip -= skipped
@@ -92,6 +95,10 @@ class _Ffmpeg:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._output, self._complaints = self._process.stdout, self._process.stderr
+        with contextlib.suppress(
+            AttributeError, OSError
+        ):  # where it can be had: ffmpeg decodes on while a block is served
+            fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._selector.register(self._output, selectors.EVENT_READ)
         self._selector.register(self._complaints, selectors.EVENT_READ)
 

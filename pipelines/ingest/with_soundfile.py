@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import soundfile
 
 from pipelines.ingest.headers import Header, read_header
-from pipelines.ingest.streams import BLOCK, Block, Stream, Unreadable
+from pipelines.ingest.streams import Block, Stream, Unreadable, block_frames
 from pipelines.ingest.with_ffmpeg import ffmpeg_stream
 from schemas.errors import Reject
 
@@ -19,6 +20,7 @@ _UNKNOWN = 1 << 62
 """From here up, libsndfile's number of frames means that it does not know."""
 _EXACT = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC"}
 _EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+_STEP = np.float32(2.0**-15)
 _NO_MPEG_FRAME = 7
 """libsndfile's code for an MPEG file without a frame, which it words as a missing file."""
 
@@ -86,9 +88,19 @@ def _read_from(sound: soundfile.SoundFile, skip: int) -> Iterator[Block]:
     if skip and exact:
         sound.seek(min(skip, sound.frames))
         skip = 0
-    while len(block := sound.read(min(skip or BLOCK, BLOCK), dtype="float32", always_2d=True)):
+    shape = block_frames(sound.channels), sound.channels
+    floats = np.empty(shape, np.float32)
+    # libsndfile makes floats of 16-bit samples one by one, numpy the same floats in a third of the time.
+    short = sound.subtype == "PCM_16" and sound.format != "FLAC"
+    room = np.empty(shape, np.int16) if short else floats
+    while left := sound.frames - sound.tell():
+        block = sound.read(out=room[: min(skip or left, left)])
+        if not len(block):
+            return
         if skip:
             skip -= len(block)
+        elif short:
+            yield np.multiply(block, _STEP, out=floats[: len(block)], dtype=np.float32)
         else:
             yield block
 

@@ -20,6 +20,7 @@ class Publisher(Stage):
     """
 
     name = "publisher"
+    version = 2
     reads = ("clips", "records")
     writes = "evidence"
     batch_rows = 512
@@ -46,7 +47,8 @@ def _published(clip: dict[str, Any], record: dict[str, Any]) -> list[dict[str, A
     Events count from the excerpt's start; a clip that was cut later in the excerpt moves them.
     """
     out: list[dict[str, Any]] = [
-        {"kind": "tag", "name": label["name"], "class_id": label["class_id"]} for label in record["labels"]
+        {"kind": "tag", "name": label["name"], "class_id": label["class_id"], "value": label["rating"]}
+        for label in record["labels"]
     ]
     shift = clip["source_start_s"] - clip["excerpt_s"]
     for event in record["events"]:

@@ -21,15 +21,13 @@ DRAWS = 64
 
 SILENCE = "/m/028v0c"
 
-PROTECTED = ("test", "val", "train")
-"""A recording that stands in several splits stays in the first of these; elsewhere it would leak."""
-
 
 @dataclass(frozen=True)
 class Source:
     """One clip that may be mixed."""
 
     row: dict[str, Any]
+    group_id: str
     classes: Present
     class_ids: list[str]
     class_names: list[str]
@@ -42,12 +40,12 @@ class PlanMixtures(Stage):
     """Stage ``plan``: clips with their classes and captions -> the table of mixtures to render.
 
     Every clip that may be mixed is the target of ``per_clip`` mixtures. Its partner is drawn uniformly from the clips of
-    its split that are another recording and share no class with it, ancestors and descendants included. A row is a
+    its split that are of another group and share no class with it, ancestors and descendants included. A row is a
     function of the run's seed, the target, its number and the whole catalogue, and of nothing else.
 
     A clip is dropped with one of these reasons: ``classes_unknown``, ``classes_partial`` (one label maps to no class, so
     that nothing can be promised), ``classes_inferred`` (unless ``inferred``), ``classes_silence`` (there is nothing to
-    separate), ``recording_in_<split>`` (its recording stands in a split that is better protected),
+    separate), ``leaks_into_<split>`` (its group stands in a split that is better protected),
     ``no_disjoint_partner``, ``not_served_before`` (an earlier stage rejected it).
     """
 
@@ -60,7 +58,8 @@ class PlanMixtures(Stage):
     templates: str = "prompts/instructions.yaml"
 
     name = "plan"
-    reads = ("clips", "classes", "captions")
+    version = 2
+    reads = ("clips", "classes", "captions", "groups")
     writes = "plan"
     out_key = "target_clip_id"
     waits = True
@@ -85,11 +84,12 @@ class PlanMixtures(Stage):
         ontology, result = default_ontology(), Result()
         classes, captions = batch.grouped("classes", "clip_id"), batch.grouped("captions", "clip_id")
         phrases = load_phrases(self.phrases)
-        homes = _homes(batch.rows.select(["recording_id", "split"]).to_pylist())
+        groups = {row["clip_id"]: row for row in batch.sides["groups"].to_pylist()}
         pools: dict[str, Pool] = defaultdict(Pool)
         for clip in sorted(batch.rows.to_pylist(), key=lambda row: row["clip_id"]):
             known, decided = classes[clip["clip_id"]], captions[clip["clip_id"]]
-            reason = self._barred(clip, known, homes) if known and decided else "not_served_before"
+            group = groups[clip["clip_id"]]
+            reason = group["withheld"] or self._barred(known) if known and decided else "not_served_before"
             if reason:
                 result.drops.append((clip["clip_id"], reason))
                 continue
@@ -97,7 +97,8 @@ class PlanMixtures(Stage):
             # A publisher's caption is kept as the query; ours may speak of level, length and silence, which a mixture changes.
             kept = caption["decision"] == "accepted" and caption["method"] == "published"
             query = caption["caption"] if kept else None
-            pools[clip["split"]].append(_source(clip, known, query, ontology, phrases))
+            own = clip | {"split": group["split"]}
+            pools[group["split"]].append(_source(own, group["group_id"], known, query, ontology, phrases))
         templates = load_templates(configs_dir() / self.templates)
         for _, pool in sorted(pools.items()):
             for number, target in enumerate(pool):
@@ -108,14 +109,13 @@ class PlanMixtures(Stage):
                     result.drops.append((target.row["clip_id"], "no_disjoint_partner"))
         return result
 
-    def _barred(self, clip: dict[str, Any], classes: list[dict[str, Any]], homes: dict[str, str]) -> str | None:
+    def _barred(self, classes: list[dict[str, Any]]) -> str | None:
         state = classes[0]["state"]
         if {row["class_id"] for row in classes} == {SILENCE}:
             return "classes_silence"
         if state in ("unknown", "partial") or (state == "inferred" and not self.inferred):
             return f"classes_{state}"
-        home = homes[clip["recording_id"]]
-        return f"recording_in_{home}" if home != clip["split"] else None
+        return None
 
     def _mixture(
         self, pool: Pool, number: int, k: int, templates: Templates, context: Context
@@ -147,17 +147,13 @@ class PlanMixtures(Stage):
         }
 
 
-def _homes(clips: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the one split in which each recording may be used."""
-    splits: dict[str, set[str]] = defaultdict(set)
-    for clip in clips:
-        splits[clip["recording_id"]].add(clip["split"])
-    order = {split: rank for rank, split in enumerate(PROTECTED)}
-    return {recording: min(names, key=lambda s: (order.get(s, len(order)), s)) for recording, names in splits.items()}
-
-
 def _source(
-    clip: dict[str, Any], classes: list[dict[str, Any]], query: str | None, ontology: Ontology, phrases: Phrases
+    clip: dict[str, Any],
+    group_id: str,
+    classes: list[dict[str, Any]],
+    query: str | None,
+    ontology: Ontology,
+    phrases: Phrases,
 ) -> Source:
     ids = sorted(row["class_id"] for row in classes)
     # Every class counts for the promise that nothing is shared; what the publisher labelled counts for the words.
@@ -165,7 +161,7 @@ def _source(
     said = specific(ontology, stated)
     names = [ontology[class_id].name for class_id in said]
     spoken = [definite(class_id, phrases, ontology) for class_id in said]
-    return Source(clip, present(ontology, ids), ids, names, spoken, query or phrase(names))
+    return Source(clip, group_id, present(ontology, ids), ids, names, spoken, query or phrase(names))
 
 
 class Pool(list[Source]):
@@ -187,7 +183,7 @@ def _partner(rng: np.random.Generator, pool: Pool, number: int) -> Source | None
     target = pool[number]
 
     def fits(other: Source) -> bool:
-        return other.row["recording_id"] != target.row["recording_id"] and not target.classes.conflicts(other.classes)
+        return other.group_id != target.group_id and not target.classes.conflicts(other.classes)
 
     for pick in rng.integers(len(pool), size=DRAWS):
         if fits(pool[pick]):
@@ -215,5 +211,6 @@ def _placed(rng: np.random.Generator, source: Source, total: int) -> dict[str, A
         "class_names": source.class_names,
         "text": source.text,
         "licence": clip["licence"],
+        "licence_text": clip["licence_text"],
         "attribution": clip["attribution"],
     }

@@ -13,6 +13,7 @@ from pipelines.core.workspace import Workspace
 from pipelines.ingest.store import encode_flac, from_store
 from pipelines.mix.levels import CannotMix, Mixed, mix, place
 from schemas.ids import canonical_json
+from schemas.licences import most_restrictive
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,6 @@ def stems_of(plan: dict[str, Any], workspace: Workspace) -> list[NDArray[np.int1
 def mixture_row(plan: dict[str, Any], mixed: Mixed) -> dict[str, Any]:
     """Return the row of ``mixtures`` for a rendered mixture; its place in the shard is filled in by the commit."""
     target, *rest = plan["sources"]
-    licences = [source["licence"] for source in plan["sources"]]
     return {
         "mixture_id": plan["mixture_id"],
         "split": plan["split"],
@@ -95,7 +95,7 @@ def mixture_row(plan: dict[str, Any], mixed: Mixed) -> dict[str, Any]:
         "query": plan["query"],
         "instruction_extract": plan["instruction_extract"],
         "instruction_remove": plan["instruction_remove"],
-        "licence": None if None in licences else " + ".join(sorted(set(licences))),
+        "licence": most_restrictive(source["licence"] for source in plan["sources"]),
         "seed": plan["seed"],
         "tar": "",
         "offset": 0,
@@ -132,7 +132,19 @@ def sample_json(plan: dict[str, Any], row: dict[str, Any]) -> bytes:
         "interferer_classes": row["interferer_class_ids"],
         "interferer_class_names": [name for source in rest for name in source["class_names"]],
         "sources": [
-            {key: s[key] for key in ("clip_id", "recording_id", "start", "at", "length", "licence", "attribution")}
+            {
+                key: s[key]
+                for key in (
+                    "clip_id",
+                    "recording_id",
+                    "start",
+                    "at",
+                    "length",
+                    "licence",
+                    "licence_text",
+                    "attribution",
+                )
+            }
             for s in plan["sources"]
         ],
     }

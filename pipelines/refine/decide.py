@@ -20,18 +20,20 @@ class Decide(Stage):
     min_agreement: float
 
     name = "decide"
-    reads = ("clips", "candidates", "scores")
+    reads = ("clips", "candidates", "scores", "groups")
     writes = "captions"
     batch_rows = 1024
 
     def process(self, batch: Batch, context: Context) -> Result:
         """Serve rows of ``clips``."""
         candidates, scores = batch.grouped("candidates", "clip_id"), batch.grouped("scores", "candidate_id")
-        result = Result()
+        groups, result = batch.grouped("groups", "clip_id"), Result()
         for clip in batch.rows.to_pylist():
             scored = [(each, _score(scores[each["candidate_id"]])) for each in candidates[clip["clip_id"]]]
             verdict = decide(scored, self.min_agreement)
-            result.rows.append({key: clip[key] for key in ("clip_id", "dataset", "split", "licence")} | verdict)
+            (group,) = groups[clip["clip_id"]]
+            own = {key: clip[key] for key in ("clip_id", "dataset", "licence")} | {"split": group["split"]}
+            result.rows.append(own | {"withheld": group["withheld"]} | verdict)
         return result
 
 

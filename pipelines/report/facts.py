@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.catalog.query import dicts
 from pipelines.core.workspace import Workspace
 from pipelines.report.charts import Bin, nice_step
+from schemas.licences import LICENCES
 
 Row = dict[str, Any]
 
@@ -76,13 +77,13 @@ def drops(workspace: Workspace) -> list[Row]:
 
 
 def origins(workspace: Workspace) -> list[Row]:
-    """Return clips, seconds and up to four licences of each dataset and split; None is unknown."""
+    """Return clips, seconds and up to four licences of each dataset and split."""
     found = dicts(
         workspace,
         """
         SELECT dataset, split, licence, count(*) AS n,
                sum(CAST(round(duration_s * 1000) AS BIGINT)) AS milliseconds
-        FROM clips GROUP BY ALL ORDER BY dataset, split, n DESC, licence NULLS LAST""",
+        FROM clips GROUP BY ALL ORDER BY dataset, split, n DESC, licence""",
     )
     groups: dict[tuple[str, str], Row] = {}
     for row in found:
@@ -95,10 +96,28 @@ def origins(workspace: Workspace) -> list[Row]:
     for group in groups.values():
         found_here = group["licences"]
         # Unknown comes first whatever its rank: it is what a reader must not overlook.
-        shown = sorted(found_here, key=lambda item: item[0] is not None)[:4]
+        shown = sorted(found_here, key=lambda item: item[0] != "unknown")[:4]
         more = len(found_here) - len(shown)
         group |= {"licences": shown, "more": more, "seconds": group["milliseconds"] / 1000}
     return list(groups.values())
+
+
+def licences(workspace: Workspace) -> list[Row]:
+    """Return clips, seconds, accepted captions and mixtures of each licence and what it asks for, the most restrictive first."""
+    found = dicts(
+        workspace,
+        """
+        SELECT licence, sum(clips) AS clips, sum(milliseconds) / 1000 AS seconds, sum(captions) AS captions,
+               sum(mixtures) AS mixtures
+        FROM (SELECT licence, 1 AS clips, CAST(round(duration_s * 1000) AS BIGINT) AS milliseconds, 0 AS captions,
+                     0 AS mixtures FROM clips
+              UNION ALL SELECT licence, 0, 0, 1, 0 FROM captions WHERE decision = 'accepted'
+              UNION ALL SELECT licence, 0, 0, 0, 1 FROM mixtures)
+        GROUP BY licence""",
+    )
+    order = list(LICENCES)
+    found.sort(key=lambda row: order.index(row["licence"]), reverse=True)
+    return [row | {"asks": LICENCES[row["licence"]]} for row in found]
 
 
 def sources(workspace: Workspace) -> dict[str, list[Row]]:
@@ -171,7 +190,7 @@ def mixtures(workspace: Workspace) -> Row:
         """
         SELECT count(*) AS n, max(abs(achieved_snr_db - snr_db)) AS worst,
                median(abs(achieved_snr_db - snr_db)) AS typical, max(peak) AS peak,
-               count(*) FILTER (licence IS NULL) AS unlicensed FROM mixtures""",
+               count(*) FILTER (licence = 'unknown') AS unlicensed FROM mixtures""",
     )
     points = dicts(
         workspace,

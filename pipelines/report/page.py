@@ -50,7 +50,7 @@ SELECT mixture_id, achieved_snr_db, query, instruction_extract, tar, "offset", "
 FROM mixtures WHERE achieved_snr_db < -10 ORDER BY achieved_snr_db""",
     ),
     (
-        "Hours per licence; NULL is unknown, which is not free",
+        "Hours per licence; unknown is not free",
         """\
 SELECT licence, count(*) AS clips, round(sum(duration_s) / 3600, 2) AS hours
 FROM clips GROUP BY ALL ORDER BY clips DESC""",
@@ -90,6 +90,7 @@ def page(workspace: Workspace) -> str:
             facts.rejects,
             facts.drops,
             facts.origins,
+            facts.licences,
             facts.sources,
             facts.classes,
             facts.captions,

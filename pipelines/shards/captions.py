@@ -12,7 +12,8 @@ from schemas.ids import canonical_json
 class CaptionShards(Stage):
     """Stage ``captions``: each clip with an accepted caption as a sample ``flac``, ``json`` and a row of ``samples``.
 
-    A clip without one is dropped with its decision as the reason: ``refused`` or ``abstained``.
+    A clip without one is dropped with its decision as the reason, ``refused`` or ``abstained``; one that would leak
+    from one split into another as ``leaks_into_<split>``.
     """
 
     max_samples: int
@@ -33,8 +34,8 @@ class CaptionShards(Stage):
         result = Result()
         for caption in batch.rows.to_pylist():
             clip_id = caption["clip_id"]
-            if caption["decision"] != "accepted":
-                result.drops.append((clip_id, caption["decision"]))
+            if caption["decision"] != "accepted" or caption["withheld"]:
+                result.drops.append((clip_id, caption["withheld"] or caption["decision"]))
                 continue
             (clip,) = clips[clip_id]
             facts = {
@@ -43,14 +44,14 @@ class CaptionShards(Stage):
                     "clip_id",
                     "recording_id",
                     "dataset",
-                    "split",
                     "duration_s",
                     "sample_rate",
                     "licence",
+                    "licence_text",
                     "attribution",
                 )
             }
-            facts |= {key: caption[key] for key in ("caption", "candidate_id", "method", "score")}
+            facts |= {key: caption[key] for key in ("split", "caption", "candidate_id", "method", "score")}
             facts["classes"] = [row["class_id"] for row in classes[clip_id] if row["class_id"]]
             facts["class_names"] = [row["class_name"] for row in classes[clip_id] if row["class_id"]]
             flac = context.workspace.read_range(clip["tar"], clip["offset"], clip["size"])
@@ -59,11 +60,11 @@ class CaptionShards(Stage):
                     "sample_id": clip_id,
                     "kind": "caption",
                     "clip_id": clip_id,
-                    "split": clip["split"],
+                    "split": caption["split"],
                     "tar": "",
                     "offset": 0,
                     "size": 0,
                 }
             )
-            result.blobs.append(Blob(clip["split"], clip_id, {"flac": flac, "json": canonical_json(facts).encode()}))
+            result.blobs.append(Blob(caption["split"], clip_id, {"flac": flac, "json": canonical_json(facts).encode()}))
         return result

@@ -76,7 +76,7 @@ def test_a_recording_that_is_in_a_test_set_is_in_no_training_mixture(demo):
         SELECT recording_id FROM used JOIN clips USING (clip_id) GROUP BY recording_id HAVING count(DISTINCT used.split) > 1""",
     )
     assert leaks == []
-    barred = ask(demo, "SELECT * FROM drops WHERE reason LIKE 'recording_in_%'")
+    barred = ask(demo, "SELECT * FROM drops WHERE reason LIKE 'leaks_into_%'")
     assert barred, "the sample world holds a recording in two corpora and two splits"
 
 

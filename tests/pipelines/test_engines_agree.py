@@ -62,15 +62,15 @@ def test_a_listed_file_that_is_gone_when_it_is_read_stops_the_run_and_is_no_reje
 ):
     from pipelines.ingest.index import Index
 
-    listed = Index.process
+    listed = Index.stream
 
-    def lost_after(self, batch, context):
-        result = listed(self, batch, context)
-        for row in result.rows:
-            row["file_bytes"] += 1
-        return result
+    def lost_after(self, context):
+        for result in listed(self, context):
+            for row in result.rows:
+                row["file_bytes"] += 1
+            yield result
 
-    monkeypatch.setattr(Index, "process", lost_after)
+    monkeypatch.setattr(Index, "stream", lost_after)
     assert main(["run", str(small_recipe), "--out", str(tmp_path / "run"), "--quiet", "--engine", "inline"]) == 1
     assert "since it was listed" in capsys.readouterr().err
 

@@ -107,7 +107,29 @@ def test_a_forged_gain_is_found_by_the_sum_of_the_stems(copy):
 
 def test_a_leak_between_splits_is_found(copy):
     forge(copy, "ingest", lambda rows: [row | {"split": "test"} for row in rows])
-    assert any("of another split" in problem for problem in problems(copy))
+    assert any("is not used in the split that protects it" in problem for problem in problems(copy))
+
+
+def test_a_mixture_of_another_split_than_its_sources_is_found(copy):
+    forge(copy, "mixtures", lambda rows: [row | {"split": "test"} for row in rows])
+    assert any("a source is of another split, or withheld" in problem for problem in problems(copy))
+
+
+def test_a_leak_that_is_not_withheld_is_found(copy):
+    forge(copy, "groups", lambda rows: [row | {"withheld": None, "group_id": rows[0]["group_id"]} for row in rows])
+    assert any("is withheld, or not, against its group's split" in problem for problem in problems(copy))
+
+
+def test_a_forged_licence_is_found(copy):
+    forge(copy, "ingest", lambda rows: [row | {"licence": "cc0"} for row in rows])
+    found = "\n".join(problems(copy))
+    assert "a source's licence is not its clip's" in found
+    assert "attribution.csv: says something else than the tables" in found
+
+
+def test_a_licence_that_does_not_bind_a_mixtures_sources_is_found(copy):
+    forge(copy, "mixtures", lambda rows: [row | {"licence": "cc0"} for row in rows])
+    assert any("its licence is not what binds its sources together" in problem for problem in problems(copy))
 
 
 def test_an_unfinished_run_is_not_called_whole(copy):

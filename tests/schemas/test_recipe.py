@@ -32,7 +32,7 @@ def recipe(tmp_path: Path) -> Path:
         ("mix=", "write settings"),
         ("data.datasets.9.path=x", "the list before '9' has 1 entries"),
         ("mix.snr_db=[5, -5]", r"lower bound of snr_db is above the upper"),
-        ("audio.windows=some", r"audio.windows: 'some' will not do: .*'first' or 'all'"),
+        ("audio.windows=some", r"audio.windows: 'some' will not do: .*'first', 'centre', 'loudest' or 'all'"),
         ("seed=1.5", r"seed: 1.5 will not do"),
         ("name=a b", r"name: 'a b' will not do"),
         ("mix", r"--set mix: must read a.b=c"),

@@ -1,19 +1,19 @@
-"""The datasets that Earloom can read: one file each, and one line here."""
+"""The datasets that Earloom can read: one file each, and one word here."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pipelines.core.stage import Refusal
-from pipelines.ingest.adapters import audioset, clotho, esc50, folder, fsd50k, wavcaps
 from pipelines.ingest.listing import Source
 from schemas.errors import UserError
 
 Row = dict[str, Any]
-"""A row of the table ``records``."""
+"""A row of the table ``records``, and ``wanted``: the audio file's name as published. Without that file its path is null."""
 Drop = tuple[str, str]
 """A key and the declared reason why it is left out."""
 
@@ -32,20 +32,36 @@ class Adapter(Protocol):
         """Return the metadata files that :meth:`rows` reads; UserError if a needed one is missing."""
 
 
-ADAPTERS: dict[str, Adapter] = {
-    "audioset": audioset,
-    "clotho": clotho,
-    "esc50": esc50,
-    "folder": folder,
-    "fsd50k": fsd50k,
-    "wavcaps": wavcaps,
-}
+ADAPTERS = (
+    "audiocaps",
+    "audioset",
+    "audiosetcaps",
+    "audiosep_eval",
+    "auto_acd",
+    "clotho",
+    "dcase2024_task9",
+    "dns",
+    "esc50",
+    "folder",
+    "fsd50k",
+    "huggingface",
+    "macs",
+    "musdb18hq",
+    "slakh",
+    "sound_vecaps",
+    "sounddescs",
+    "urbansound8k",
+    "vggsound",
+    "wavcaps",
+    "webdataset",
+)
+"""The modules of this package, each of which is an :class:`Adapter`."""
 
 
 def adapter(name: str) -> Adapter:
     """Return the adapter of this name; UserError says which there are and which may have been meant."""
     if name in ADAPTERS:
-        return ADAPTERS[name]
+        return cast(Adapter, import_module(f"{__name__}.{name}"))
     near = difflib.get_close_matches(name.lower(), ADAPTERS, 1)
     mend = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(ADAPTERS)}"
     raise UserError(f"data.datasets: no adapter {name!r}; {mend}")

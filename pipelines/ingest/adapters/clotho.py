@@ -34,7 +34,7 @@ def metadata_files(source: Source) -> list[Path]:
 
 
 def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
-    """Yield a row per clip.
+    """Yield a row per clip, under its recording's own licence; the captions are for academic use.
 
     A clip is named by its Freesound id, where the publisher found it and no other clip has it; else by its
     file; and where two parts have a file of one name, by part and file.
@@ -49,25 +49,27 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
     sounds = Counter(facts["sound"] for part in about.values() for facts in part.values())
     names = Counter(row["file"] for part in captions.values() for _, row in part if row)
     for part, lines in captions.items():
+        split = source.split(part, _OURS[part])
         others = tuple(other for other in _OURS if other != part)
         for number, row in lines:
             if row is None or not row["file"]:
                 table = Path(f"clotho_captions_{part}.csv")
                 yield bad_row(source.name, table, number, "is not a file name and five captions")
                 continue
-            name = row["file"]
+            # Three names begin with a space, which archivers and file systems may drop.
+            name, stem = row["file"], Path(row["file"]).stem
             facts = about[part].get(name, {})
             sound = facts.get("sound", "")
             known = sound.isdecimal()
             own = sound if known and sounds[sound] == 1 else name if names[name] == 1 else f"{part}-{name}"
             yield source.row(
                 record_id(source.name, own),
-                source.audio((Path(name).stem,), (part,), others),
+                source.audio((stem, stem.strip()), (part,), others),
                 name,
-                source.split(part, _OURS[part]),
+                split,
+                facts.get("licence") or None,
                 recording_id=f"fs:{sound}" if known else None,
                 captions=[text for column, text in row.items() if column != "file" and text],
                 keywords=[word for word in facts.get("keywords", "").split(";") if word],
-                licence=facts.get("licence") or None,
                 attribution=facts.get("author") or None,
             )

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.stage import Refusal
+from pipelines.ingest.adapters import youtube
 from pipelines.ingest.listing import Source
-from pipelines.ingest.texts import bad_row, read_json
-from schemas.errors import UserError
+from pipelines.ingest.texts import bad_row, read_entries
 from schemas.ids import record_id
 
 PAGE = "https://huggingface.co/datasets/cvssp/WavCaps"
+LICENCE = "academic use"
+"""WavCaps as a whole; each recording has a licence of its own beside it, which WavCaps does not tell."""
 
 
 @dataclass(frozen=True)
@@ -41,27 +43,27 @@ def metadata_files(source: Source) -> list[Path]:
 
 
 def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
-    """Yield a row per caption. Licences are unknown: each recording has its own, and WavCaps names none."""
-    for path in metadata_files(source):
+    """Yield a row per caption."""
+    files = metadata_files(source)
+    splits = {name: source.split(_SUBSETS[name].folder, "train") for name in dict.fromkeys(path.name for path in files)}
+    for path in files:
         subset = _SUBSETS[path.name]
         # A number names one recording of FreeSound and another of SoundBible: each has its own folder.
         others = tuple(other.folder for other in _SUBSETS.values() if other is not subset)
-        whole = read_json(path)
-        if not isinstance(whole, dict) or not isinstance(whole.get("data"), list):
-            raise UserError(f'{path}: is not a WavCaps list, {{"data": [...]}}; it comes from {PAGE}')
-        split = source.split(subset.folder, "train")
-        for number, entry in enumerate(whole["data"], 1):
+        for number, entry in enumerate(read_entries(path, "data"), 1):
             if not isinstance(entry, dict) or not entry.get("id") or not entry.get("caption"):
                 yield bad_row(source.name, path, number, "has no id or no caption", "entry")
                 continue
             # AudioSet's ids are `Y<YouTube id>.wav`, though its files are FLAC; other ids have no extension.
-            stem = str(entry["id"]).removesuffix(".wav")
-            own = stem.removeprefix("Y") if subset.short == "as" else stem
+            stem = str(entry["id"]).removesuffix(".wav").removesuffix(".flac")
+            clip = youtube.clip(stem) if subset.short == "as" else None
+            own = clip.ytid if clip else stem
             yield source.row(
                 record_id(source.name, f"{subset.short}_{own}"),
                 source.audio((stem, own), (subset.folder,), others),
                 stem,
-                split,
+                splits[path.name],
+                LICENCE,
                 recording_id=f"{subset.recordings}:{own}",
                 captions=[str(entry["caption"])],
                 keywords=_keywords(entry.get("tags") or entry.get("category")),

@@ -26,7 +26,8 @@ def clip_row(clip_id: str) -> dict[str, Any]:
         "clip_id": clip_id, "record_id": clip_id, "dataset": clip_id.split("-")[0], "split": "test",
         "recording_id": f"fs:{clip_id}", "duration_s": 10.0, "sample_rate": 32000, "source_path": "a.wav",
         "source_start_s": 0.0, "source_rate": 32000, "source_channels": 1, "source_decoder": "soundfile",
-        "claimed_s": 10.0, "decoded_s": 10.0, "note": None, "gain_db": 0.0, "excerpt_s": 0.0, "sha256": "0", "licence": "CC0",
+        "claimed_s": 10.0, "decoded_s": 10.0, "note": None, "gain_db": 0.0, "excerpt_s": 0.0, "sha256": "0", "licence": "cc0",
+        "channel": "mean", "dc_offset": 0.0, "clipped_share": 0.0,
         "attribution": None, "tar": "x.tar", "offset": 0, "size": 1,
     }  # fmt: skip
 

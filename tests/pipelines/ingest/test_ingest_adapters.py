@@ -1,4 +1,4 @@
-"""Adapters on small trees in the publishers' layouts."""
+"""Adapters on small trees in the publishers' layouts, and how the stage `index` deals with what they yield."""
 
 from __future__ import annotations
 
@@ -8,164 +8,63 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from adapter_trees import AUDIOSET, SOUND, listed, source, tree
 
 from pipelines.core.stage import Batch, Context, Refusal, Result, conserve, empty
 from pipelines.core.workspace import Workspace
-from pipelines.ingest.adapters import ADAPTERS, adapter
+from pipelines.ingest.adapters import adapter
 from pipelines.ingest.index import Index
 from pipelines.ingest.listing import list_files
 from schemas import tables
 from schemas.errors import UserError
-from schemas.recipe import Dataset
+from schemas.recipe import Data
 
-SOUND = b"RIFF\x24\x00\x00\x00WAVE"
-
-
-def tree(root: Path, files: dict[str, str | bytes], *sounds: str) -> Path:
-    for name, content in {**files, **dict.fromkeys(sounds, SOUND)}.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return root
+MINE = (
+    "audiocaps",
+    "audioset",
+    "audiosetcaps",
+    "auto_acd",
+    "clotho",
+    "esc50",
+    "fsd50k",
+    "sound_vecaps",
+    "vggsound",
+    "wavcaps",
+)
+"""Adapters of datasets whose metadata are tables of names, and which therefore need a table."""
 
 
 def context(root: Path) -> Context:
     return Context(Workspace(str(root / "run")), str(root), 0, 2)
 
 
+def stage(*datasets: Any) -> Index:
+    return Index(Data(datasets=[{"adapter": each} if isinstance(each, str) else each for each in datasets]))
+
+
 def index(root: Path, *datasets: Any) -> Result:
-    given = [{"adapter": each} if isinstance(each, str) else each for each in datasets]
-    stage = Index(tuple(Dataset(**each) for each in given))
-    stage.check()
-    assert len(stage.sources(context(root))) == 64
-    result = stage.process(Batch(empty("records"), {}), context(root))
+    made = stage(*datasets)
+    made.check()
+    assert len(made.sources(context(root))) == 64
+    result = made.process(Batch(empty("records"), {}), context(root))
     served, refused = [row["record_id"] for row in result.rows], [refusal.key for refusal in result.rejects]
-    conserve(stage, [*served, *refused, *(key for key, _ in result.drops)], result)
+    conserve(made, [*served, *refused, *(key for key, _ in result.drops)], result)
     tables.from_rows("records", result.rows)
     return result
-
-
-def by_id(result: Result) -> dict[str, dict[str, Any]]:
-    return {row["record_id"]: row for row in result.rows}
 
 
 def errors(result: Result) -> dict[str, str]:
     return {refusal.key: refusal.error for refusal in result.rejects}
 
 
-AUDIOSET = "# made\n# num\n# YTID, start_seconds, end_seconds, positive_labels\n"
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "-a_b-c01234.flac",
-        "Y-a_b-c01234.wav",
-        "-a_b-c01234_30.mp3",
-        "-a_b-c01234_30_40.m4a",
-        "Y-a_b-c01234_30.000_40.000.WAV",
-        "-a_b-c01234_30000_40000.webm",
-        "deep/er/Y-a_b-c01234_30.000.opus",
-    ],
-)
-def test_audioset_finds_a_segment_under_every_name_that_tools_give_it(tmp_path, name):
-    line = '-a_b-c01234, 30.000, 40.000, "/m/09x0r,/t/dd00088"\n'
-    tree(tmp_path, {"balanced_train_segments.csv": AUDIOSET + line, name: SOUND})
-    (row,) = index(tmp_path, "audioset").rows
-    assert row["record_id"] == "audioset--a_b-c01234-30000"
-    assert row["recording_id"] == "yt:-a_b-c01234"
-    assert (row["start_s"], row["end_s"], row["split"]) == (30.0, 40.0, "train")
-    assert row["source_path"] == name
-    assert row["file_bytes"] == len(SOUND)
-    assert [(label["name"], label["class_id"]) for label in row["labels"]] == [
-        ("Speech", "/m/09x0r"),
-        ("Gush", "/t/dd00088"),
-    ]
-    assert row["licence"] is None
-
-
-def test_audioset_prefers_the_file_that_names_the_segment(tmp_path):
-    lines = 'abcdefghijk, 0.000, 10.000, "/m/09x0r"\nabcdefghijk, 30.000, 40.000, "/m/09x0r"\n'
-    tree(
-        tmp_path,
-        {"eval_segments.csv": AUDIOSET + lines, "abcdefghijk_30.wav": SOUND, "abcdefghijk.wav": SOUND},
-    )
-    rows = by_id(index(tmp_path, "audioset"))
-    assert rows["audioset-abcdefghijk-0"]["source_path"] == "abcdefghijk.wav"
-    assert rows["audioset-abcdefghijk-30000"]["source_path"] == "abcdefghijk_30.wav"
-    assert {row["split"] for row in rows.values()} == {"test"}
-
-
-def test_audioset_takes_strong_labels_and_refuses_bad_lines_by_number(tmp_path):
-    lines = 'abcdefghijk, 30.000, 40.000, "/m/09x0r"\nxyz, thirty, 40.000, ""\nxyz, 40.000, 30.000, ""\nxyz\n'
-    strong = "segment_id\tstart_time_seconds\tend_time_seconds\tlabel\n"
-    strong += "abcdefghijk_30000\t4.5\t6\t/m/none\nabcdefghijk_30000\t1.25\t2\t/m/09x0r\nother_0\t0\t1\t/m\n"
-    tree(tmp_path, {"lists/unbalanced_train_segments.csv": AUDIOSET + lines, "abcdefghijk.wav": SOUND})
-    tree(tmp_path, {"lists/audioset_train_strong.tsv": strong})
-    result = index(tmp_path, {"adapter": "audioset", "name": "as", "splits": {"unbalanced_train": "more"}})
-    (row,) = result.rows
-    first, second = row["events"]
-    assert first == {"name": "Speech", "onset_s": 1.25, "offset_s": 2.0}
-    assert second == {"name": "/m/none", "onset_s": 4.5, "offset_s": 6.0}
-    assert (row["split"], row["dataset"], row["record_id"]) == ("more", "as", "as-abcdefghijk-30000")
-    assert errors(result) == {f"as-unbalanced_train_segments-line{n}": "bad_row" for n in (5, 6, 7)}
-    tree(tmp_path, {"lists/audioset_train_strong.tsv": strong + "abcdefghijk_30000\tsoon\t1\t/m/09x0r\n"})
-    with pytest.raises(UserError, match=r"audioset_train_strong.tsv: line 5 "):
-        index(tmp_path, "audioset")
-
-
-def wavcaps(*entries: Any) -> str:
-    return json.dumps({"num_captions_per_audio": 1, "data": entries})
-
-
-def test_wavcaps_reads_all_four_subsets_and_mixes_up_none(tmp_path):
-    wind = {"id": "Yb0RFKhbpFJA.wav", "caption": "Wind.", "audio": "wav_path", "duration": 10.0}
-    bug = {"id": "NHU05051026", "caption": "A bug.", "category": "['Nature', 'Insects']"}
-    tone = {"id": "2219", "caption": "A ringtone.", "tags": ["phone", "tone"], "author": "Tempouser"}
-    plane, gone = {"id": "2219", "caption": "A plane.", "author": "Daniel"}, {"id": "1", "caption": "Gone."}
-    lists = "w/json_files/"
-    tree(
-        tmp_path,
-        {
-            lists + "AudioSet_SL/as_final.json": wavcaps(wind),
-            lists + "BBC_Sound_Effects/bbc_final.json": wavcaps(bug),
-            lists + "FreeSound/fsd_final.json": wavcaps(tone, {"id": "7"}, "junk"),
-            lists + "FreeSound/fsd_final_2s.json": wavcaps(tone),
-            lists + "SoundBible/sb_final.json": wavcaps(plane, gone),
-            "w/blacklist/blacklist_exclude_all_ac.json": "{}",
-        },
-        "w/AudioSet_SL_flac/Yb0RFKhbpFJA.flac",
-        "w/BBC_Sound_Effects_flac/NHU05051026.flac",
-        "w/FreeSound_flac/2219.flac",
-        "w/SoundBible_flac/2219.flac",
-        "w/FreeSound_flac/1.flac",
-    )
-    result = index(tmp_path, {"adapter": "wavcaps", "path": "w", "splits": {"SoundBible": "val"}})
-    rows = by_id(result)
-    assert {key: (row["recording_id"], row["split"]) for key, row in rows.items()} == {
-        "wavcaps-as_b0RFKhbpFJA": ("yt:b0RFKhbpFJA", "train"),
-        "wavcaps-bbc_NHU05051026": ("bbc:NHU05051026", "train"),
-        "wavcaps-fs_2219": ("fs:2219", "train"),
-        "wavcaps-sb_2219": ("sb:2219", "val"),
-    }
-    assert rows["wavcaps-sb_2219"]["source_path"] == "w/SoundBible_flac/2219.flac"
-    assert rows["wavcaps-fs_2219"]["source_path"] == "w/FreeSound_flac/2219.flac"
-    assert rows["wavcaps-fs_2219"]["captions"] == ["A ringtone."]
-    assert rows["wavcaps-fs_2219"]["keywords"] == ["phone", "tone"]
-    assert rows["wavcaps-fs_2219"]["attribution"] == "Tempouser"
-    assert rows["wavcaps-bbc_NHU05051026"]["keywords"] == ["Nature", "Insects"]
-    assert {row["licence"] for row in rows.values()} == {None}
-    bad = {f"wavcaps-fsd_final-entry{number}": "bad_row" for number in (2, 3)}
-    assert errors(result) == {"wavcaps-sb_1": "missing_audio", **bad}
-
-
 CLOTHO = "file_name,caption_1,caption_2,caption_3,caption_4,caption_5\n"
 
 
 def test_clotho_joins_captions_and_metadata_by_file_name(tmp_path):
+    by, by_nc = "http://creativecommons.org/licenses/by/3.0/", "http://creativecommons.org/licenses/by-nc/3.0/"
     about = "file_name,keywords,sound_id,sound_link,start_end_samples,manufacturer,license\n"
-    about += 'Café noir.wav,bar;cup,117,l,"[1, 2]",lava,http://by/3.0/\n a b.wav,air,118,l,"[1, 2]",x,\n'
-    about += "lost.wav,moon,Not found,NA,x,p,http://by-nc/3.0/\n"
+    about += f'Café noir.wav,bar;cup,117,l,"[1, 2]",lava,{by}\n a b.wav,air,118,l,"[1, 2]",x,\n'
+    about += f"lost.wav,moon,Not found,NA,x,p,{by_nc}\n"
     about += "twin 1.wav,t,130,l,x,y,z\ntwin 2.wav,t,130,l,x,y,z\n"
     lines = 'Café noir.wav,"A cup, falling.",b,c,d,e\n a b.wav, a,b,c,d,e\nlost.wav,a,b,c,d,e\n'
     lines += "twin 1.wav,a,b,c,d,e\ntwin 2.wav,a,b,c,d,e\nshort line.wav,a\n"
@@ -188,28 +87,36 @@ def test_clotho_joins_captions_and_metadata_by_file_name(tmp_path):
         "validation/FR.CTC.08.001.wav",
         "evaluation/self evaluation.wav",
     )
-    result = index(tmp_path, "clotho")
-    rows = by_id(result)
-    assert errors(result) == {"clotho-clotho_captions_development-line7": "bad_row"}
+    found = listed(tmp_path, "clotho")
+    rows = found.rows
+    assert found.errors == {"clotho-clotho_captions_development-line7": "bad_row"}
     assert len(rows) == 9, "twins and namesakes are told apart"
     cafe, spaced = rows["clotho-117"], rows["clotho-118"]
     assert cafe["captions"] == ["A cup, falling.", "b", "c", "d", "e"]
-    assert (cafe["keywords"], cafe["licence"]) == (["bar", "cup"], "http://by/3.0/")
+    assert (cafe["keywords"], cafe["licence"], cafe["licence_text"]) == (["bar", "cup"], "by", by)
     assert cafe["attribution"] == "lava"
     assert (cafe["recording_id"], cafe["split"]) == ("fs:117", "train")
-    assert (spaced["source_path"], spaced["licence"]) == ("development/ a b.wav", None)
+    assert (spaced["source_path"], spaced["licence"]) == ("development/ a b.wav", "unknown")
     assert spaced["captions"][0] == " a"
     lost = next(row for row in rows.values() if row["source_path"] == "development/lost.flac")
-    assert lost["recording_id"] is None
-    assert lost["licence"] == "http://by-nc/3.0/"
+    assert (lost["recording_id"], lost["licence"]) == (None, "by-nc")
     assert {row["recording_id"] for row in rows.values() if "twin" in row["source_path"]} == {"fs:130"}
     splits = {row["source_path"]: row["split"] for row in rows.values()}
     assert (splits["validation/both.wav"], splits["evaluation/both.wav"]) == ("val", "test")
 
 
+def test_clotho_finds_a_file_whose_leading_space_was_lost(tmp_path):
+    tree(tmp_path, {"clotho_captions_evaluation.csv": CLOTHO + " a b.wav,a,b,c,d,e\n"}, "evaluation/a b.wav")
+    row = listed(tmp_path, "clotho", splits={"evaluation": "held_out"}).only
+    assert (row["source_path"], row["split"]) == ("evaluation/a b.wav", "held_out")
+
+
+FSD50K = "fname,labels,mids,split\n"
+
+
 def test_fsd50k_takes_each_clips_own_licence_and_the_publishers_split(tmp_path):
-    facts: dict[str, Any] = {"license": "http://sampling+/1.0/", "uploader": "casual"}
-    facts |= {"title": "g", "tags": ["electric", "guitar"]}
+    facts: dict[str, Any] = {"license": "http://creativecommons.org/licenses/sampling+/1.0/", "uploader": "casual"}
+    facts |= {"title": "g", "description": "a guitar", "tags": ["electric", "guitar"]}
     dev = 'fname, labels,mids,split\n64760,"Guitar,Music","/m/0342h,/m/04rlf",train\n7,Bark,/m/05tny_,val\n'
     dev += '8,"Bark,Dog",/m/05tny_,val\n'
     tree(
@@ -219,59 +126,81 @@ def test_fsd50k_takes_each_clips_own_licence_and_the_publishers_split(tmp_path):
             "FSD50K.ground_truth/eval.csv": "fname,labels,mids\n37199,Bark,/m/05tny_\n",
             "FSD50K.ground_truth/vocabulary.csv": "0,Bark,/m/05tny_\n",
             "FSD50K.metadata/dev_clips_info_FSD50K.json": json.dumps({"64760": facts}),
+            "FSD50K.metadata/eval_clips_info_FSD50K.json": json.dumps({"37199": {"license": "CC0"}}),
+            "FSD50K.metadata/class_info_FSD50K.json": "{}",
+            "FSD50K.metadata/pp_pnp_ratings_FSD50K.json": json.dumps(
+                {"64760": {"/m/0342h": [1.0, 0.5, 0, -1], "/m/other": [1.0]}, "7": {"/m/05tny_": [0.5, 0.5]}}
+            ),
         },
         "FSD50K.dev_audio/64760.wav",
         "FSD50K.dev_audio/7.wav",
         "FSD50K.eval_audio/37199.flac",
     )
-    result = index(tmp_path, "fsd50k")
-    rows = by_id(result)
-    assert {key: row["split"] for key, row in rows.items()} == {
-        "fsd50k-64760": "train",
-        "fsd50k-7": "val",
-        "fsd50k-37199": "test",
-    }
-    guitar = rows["fsd50k-64760"]
+    found = listed(tmp_path, "fsd50k")
+    assert found.values("split") == {"fsd50k-64760": "train", "fsd50k-7": "val", "fsd50k-37199": "test"}
+    guitar, bark, held = found.rows["fsd50k-64760"], found.rows["fsd50k-7"], found.rows["fsd50k-37199"]
     assert guitar["labels"] == [
-        {"name": "Guitar", "class_id": "/m/0342h"},
-        {"name": "Music", "class_id": "/m/04rlf"},
-    ]
-    assert (guitar["licence"], guitar["attribution"]) == ("http://sampling+/1.0/", "casual")
-    assert guitar["keywords"] == ["electric", "guitar"]
-    assert (rows["fsd50k-7"]["licence"], rows["fsd50k-7"]["recording_id"]) == (None, "fs:7")
-    assert errors(result) == {"fsd50k-dev-line4": "bad_row"}
+        {"name": "Guitar", "class_id": "/m/0342h", "rating": 0.125},
+        {"name": "Music", "class_id": "/m/04rlf", "rating": None},
+    ], "a label that follows from another was never rated"
+    assert (guitar["licence"], guitar["attribution"]) == ("sampling+", "casual")
+    assert (guitar["keywords"], guitar["captions"]) == (["electric", "guitar"], []), "a description is no caption"
+    assert (bark["licence"], bark["licence_text"], bark["recording_id"]) == ("unknown", None, "fs:7")
+    assert bark["labels"][0]["rating"] == 0.5
+    assert (held["licence"], held["source_path"]) == ("cc0", "FSD50K.eval_audio/37199.flac")
+    assert found.errors == {"fsd50k-dev-line4": "bad_row"}
+
+
+def test_fsd50k_without_the_column_split_is_dev_and_eval(tmp_path):
+    tree(tmp_path, {"dev.csv": "fname,labels,mids\n7,Bark,/m/05tny_\n", "pp_pnp_ratings.json": "{}"})
+    assert listed(tmp_path, "fsd50k").only["split"] == "train"
+    assert listed(tmp_path, "fsd50k", splits={"dev": "mine"}).only["split"] == "mine"
+    tree(tmp_path, {"pp_pnp_ratings.json": '["7"]'})
+    with pytest.raises(UserError, match=r"pp_pnp_ratings.json: does not list clips by their ids; it comes from https"):
+        listed(tmp_path, "fsd50k")
 
 
 def test_esc50_matches_by_stem_and_splits_by_fold(tmp_path):
     table = "filename,fold,target,category,esc10,src_file,take\n" + "".join(
         f"{fold}-100{fold}-A-0.wav,{fold},0,dog,True,100{fold},A\n" for fold in range(1, 6)
     )
-    licences = "101 - Dog:\n- [1-1001-A.ogg]: clip derived from a by b.wav (http://x/) by n frae [CC0]\n"
+    licences = "101 - Dog:\n" + "".join(
+        f"- [{clip}.ogg]: clip derived from a by b.wav (http://x/) by {author} [{licence}]\n"
+        for clip, author, licence in (
+            ("1-1001-A", "n frae", "CC0"),
+            ("3-1003-A", "ann", "CC-BY-NC"),
+            ("4-1004-A", "bob", "CC-Sampling+"),
+            ("5-1005-Ad", "eve", "CC-BY"),
+        )
+    )
     tree(
         tmp_path,
-        {
-            "meta/esc50.csv": table,
-            "LICENSE": licences,
-        },
+        {"meta/esc50.csv": table, "LICENSE": licences},
         "audio/1-1001-A-0.ogg",
         "audio/2-1002-A-0.flac",
         "audio/3-1003-A-0.wav",
         "audio/4-1004-A-0.wav",
     )
-    result = index(tmp_path, {"adapter": "esc50", "splits": {"fold2": "val"}})
-    rows = by_id(result)
-    assert {key: row["split"] for key, row in rows.items()} == {
+    found = listed(tmp_path, "esc50", splits={"fold2": "val"})
+    assert found.values("split") == {
         "esc50-1-1001-A-0": "train",
         "esc50-2-1002-A-0": "val",
         "esc50-3-1003-A-0": "train",
         "esc50-4-1004-A-0": "val",
+        "esc50-5-1005-A-0": "test",
     }
-    first, second = rows["esc50-1-1001-A-0"], rows["esc50-2-1002-A-0"]
-    assert (first["licence"], first["attribution"]) == ("CC0", "n frae")
-    assert (second["licence"], second["attribution"]) == ("CC BY-NC 3.0", None)
-    assert first["labels"] == [{"name": "dog", "class_id": None}]
-    assert first["recording_id"] == "fs:1001"
-    assert errors(result) == {"esc50-5-1005-A-0": "missing_audio"}
+    assert [(row["licence"], row["attribution"]) for row in found.rows.values()] == [
+        ("cc0", "n frae"),
+        ("by-nc", None),
+        ("by-nc", "ann"),
+        ("sampling+", "bob"),
+        ("by", "eve"),
+    ]
+    first, second, *_, last = found.rows.values()
+    assert second["licence_text"] == "CC BY-NC 3.0", "of a clip that the licences leave out, that of the whole"
+    assert first["labels"] == [{"name": "dog", "class_id": None, "rating": None}]
+    assert (first["recording_id"], first["source_path"]) == ("fs:1001", "audio/1-1001-A-0.ogg")
+    assert (last["source_path"], last["wanted"]) == (None, "5-1005-A-0.wav")
 
 
 def test_a_folder_takes_what_is_called_or_begins_like_audio_and_names_the_rest(tmp_path):
@@ -324,29 +253,35 @@ def test_rows_of_one_identifier_are_served_once_and_the_others_told(tmp_path):
     assert errors(result) == {f"audioset-abcdefghijk-30000#{n}": "duplicate_id" for n in (2, 3)}
 
 
+def test_a_clip_that_two_lists_of_audiocaps_hold_is_one_for_evaluation(tmp_path):
+    header = "audiocap_id,youtube_id,start_time,caption\n"
+    lists = {f"{part}.csv": header + f"{n},abcdefghijk,30,A dog\n" for n, part in enumerate(("train", "val", "test"))}
+    tree(tmp_path, lists, "abcdefghijk.wav")
+    result = index(tmp_path, "audiocaps")
+    assert [row["split"] for row in result.rows] == ["test"]
+    assert errors(result) == {f"audiocaps-abcdefghijk-30000#{n}": "duplicate_id" for n in (2, 3)}
+
+
 def test_the_sources_digest_notices_audio_and_metadata_but_not_other_files(tmp_path):
-    tree(
-        tmp_path,
-        {
-            "eval_segments.csv": AUDIOSET + 'abcdefghijk, 30.000, 40.000, "/m/09x0r"\n',
-        },
-        "abcdefghijk.wav",
-    )
-    stage = Index((Dataset(adapter="audioset"),))
-    first = stage.sources(context(tmp_path))
+    line = 'abcdefghijk, 30.000, 40.000, "/m/09x0r"\n'
+    tree(tmp_path, {"eval_segments.csv": AUDIOSET + line}, "abcdefghijk.wav")
+    made = stage("audioset")
+    first = made.sources(context(tmp_path))
     tree(tmp_path, {"notes.txt": "a note"})
-    assert stage.sources(context(tmp_path)) == first
+    assert made.sources(context(tmp_path)) == first
     tree(tmp_path, {"abcdefghijk.wav": SOUND + b"x"})
-    second = stage.sources(context(tmp_path))
-    tree(tmp_path, {"eval_segments.csv": AUDIOSET})
-    assert len({first, second, stage.sources(context(tmp_path))}) == 3
+    second = made.sources(context(tmp_path))
+    tree(tmp_path, {"eval_segments.csv": AUDIOSET + line + line.replace("abc", "xyz")})
+    assert len({first, second, made.sources(context(tmp_path))}) == 3
 
 
-@pytest.mark.parametrize("name", [name for name in ADAPTERS if name != "folder"])
+@pytest.mark.parametrize("name", MINE)
 def test_a_missing_metadata_file_is_named_with_where_it_was_sought_and_whence_it_comes(tmp_path, name):
     tree(tmp_path, {"data/a.wav": SOUND})
     with pytest.raises(UserError) as caught:
-        index(tmp_path, {"adapter": name, "path": "data"})
+        list(adapter(name).rows(source(tmp_path, name, "data")))
+    with pytest.raises(UserError):
+        adapter(name).metadata_files(source(tmp_path, name, "data"))
     words = str(caught.value)
     assert "\n" not in words
     assert str(tmp_path / "data") in words
@@ -357,16 +292,16 @@ def test_a_missing_metadata_file_is_named_with_where_it_was_sought_and_whence_it
 def test_a_table_without_its_columns_is_named_with_those_it_has(tmp_path):
     tree(tmp_path, {"meta/esc50.csv": "file,class\na,b\n"})
     with pytest.raises(UserError, match=r"esc50.csv: has no column 'filename'; it has 'file', 'class'"):
-        index(tmp_path, "esc50")
+        listed(tmp_path, "esc50")
 
 
 def test_mistakes_in_the_recipe_are_told_in_one_line(tmp_path):
     with pytest.raises(UserError, match=r"no adapter 'audio_set'; did you mean 'audioset'"):
         adapter("audio_set")
-    with pytest.raises(UserError, match="there are audioset, clotho"):
+    with pytest.raises(UserError, match="there are audiocaps, audioset"):
         adapter("xyzzy")
     with pytest.raises(UserError, match="two are named 'folder'"):
-        Index((Dataset(adapter="folder", path="a"), Dataset(adapter="folder", path="b"))).check()
+        stage({"adapter": "folder", "path": "a"}, {"adapter": "folder", "path": "b"}).check()
     with pytest.raises(UserError, match=r"data.root: '.*nowhere' is not a folder.*--set data.root=DIR"):
         index(tmp_path / "nowhere", "folder")
     with pytest.raises(UserError, match=r"'gone' is not a folder.*optional: true"):

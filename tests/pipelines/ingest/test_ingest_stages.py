@@ -28,7 +28,7 @@ from pipelines.ingest.stage import Ingest, excerpt
 from pipelines.ingest.store import from_store
 from schemas import tables
 from schemas.errors import RunStopped
-from schemas.recipe import Dataset
+from schemas.recipe import Data, Dataset
 
 RATE = 16000
 
@@ -42,7 +42,8 @@ def context(root: Path, out: Path | None = None) -> Context:
 
 
 def index(root: Path, adapter: str, path: str = ".") -> Result:
-    return Index((Dataset(adapter=adapter, path=path),)).process(Batch(empty("records"), {}), context(root))
+    data = Data(datasets=[Dataset(adapter=adapter, path=path)])
+    return Index(data).process(Batch(empty("records"), {}), context(root))
 
 
 def ingest(root: Path, rows: list[dict[str, Any]], stage: Ingest) -> Result:
@@ -147,7 +148,7 @@ def test_a_segment_is_cut_from_a_whole_recording_and_not_from_a_cut_one(tmp_path
 
 
 def run(root: Path, out: Path, datasets: tuple[Dataset, ...], stage: Ingest = FIRST) -> Work:
-    stages = [Index(datasets), stage]
+    stages = [Index(Data(datasets=list(datasets))), stage]
     work = Work(build_graph(stages, 0), context(root, out))
     drive(work, InlineEngine(work.context), Progress(quiet=True))
     return work
@@ -226,14 +227,14 @@ def test_a_file_that_the_disk_fails_at_is_a_reject_and_a_full_disk_is_not(tmp_pa
 
     row = dict.fromkeys(tables.schema("records").names) | {
         "record_id": "x-1", "dataset": "x", "split": "train", "source_path": "a.wav", "file_bytes": 1,
-        "labels": [], "events": [], "keywords": [], "captions": [],
+        "labels": [], "events": [], "keywords": [], "captions": [], "licence": "unknown",
     }  # fmt: skip
     (tmp_path / "a.wav").write_bytes(b"x")
     batch = Batch(tables.from_rows("records", [row]), {})
     context = Context(Workspace(str(tmp_path)), str(tmp_path), 0, 1)
-    monkeypatch.setattr(module, "decode", failing(errno.EIO))
+    monkeypatch.setattr(module, "stretch", failing(errno.EIO))
     (refusal,) = Ingest(16000, 5.0, "first", 0.1).process(batch, context).rejects
     assert (refusal.error, refusal.source) == ("unreadable_file", "a.wav")
-    monkeypatch.setattr(module, "decode", failing(errno.ENOMEM))
+    monkeypatch.setattr(module, "stretch", failing(errno.ENOMEM))
     with pytest.raises(OSError, match="memory"):
         Ingest(16000, 5.0, "first", 0.1).process(batch, context)

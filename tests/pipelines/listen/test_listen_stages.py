@@ -37,7 +37,8 @@ def clip(clip_id: str = "r", start_s: float = 0.0, place: object = None, excerpt
         "source_start_s": start_s,
     }
     row |= {"source_rate": 16000, "source_channels": 1, "source_decoder": "soundfile", "decoded_s": 5.0, "gain_db": 0.0}
-    row |= {"excerpt_s": excerpt_s, "sha256": "0"}
+    row |= {"excerpt_s": excerpt_s, "sha256": "0", "channel": "mean", "dc_offset": 0.0, "clipped_share": 0.0}
+    row |= {"licence": "unknown"}
     return row | {
         "tar": getattr(place, "tar", ""),
         "offset": getattr(place, "offset", 0),

@@ -23,9 +23,21 @@ def clip_row(clip_id: str) -> dict[str, Any]:
         "clip_id": clip_id, "record_id": clip_id, "dataset": clip_id.split("-")[0], "split": "test",
         "recording_id": f"fs:{clip_id}", "duration_s": 10.0, "sample_rate": 32000, "source_path": "a.wav",
         "source_start_s": 0.0, "source_rate": 32000, "source_channels": 1, "source_decoder": "soundfile",
-        "claimed_s": 10.0, "decoded_s": 10.0, "note": None, "gain_db": 0.0, "excerpt_s": 0.0, "sha256": "0", "licence": "CC0",
+        "claimed_s": 10.0, "decoded_s": 10.0, "note": None, "gain_db": 0.0, "excerpt_s": 0.0, "sha256": "0", "licence": "cc0",
+        "channel": "mean", "dc_offset": 0.0, "clipped_share": 0.0,
         "attribution": None, "tar": "x.tar", "offset": 0, "size": 1,
     }  # fmt: skip
+
+
+def group_row(clip_id: str) -> dict[str, Any]:
+    return {
+        "clip_id": clip_id,
+        "record_id": clip_id,
+        "group_id": clip_id,
+        "recordings": 1,
+        "links": [],
+        "split": "test",
+    }
 
 
 def run(root: Path, clips: dict[str, list[dict[str, Any]]], min_agreement: float = 0.75) -> dict[str, dict[str, Any]]:
@@ -42,6 +54,8 @@ def run(root: Path, clips: dict[str, list[dict[str, Any]]], min_agreement: float
         "evidence": tables.from_rows("evidence", [row for items in said.values() for row in items]),
         "classes": tables.from_rows("classes", [row for items in known.values() for row in items]),
     }
+
+    side["groups"] = tables.from_rows("groups", [group_row(clip_id) for clip_id in clips])
 
     def serve(stage: Any, keys: str) -> Result:
         batch = Batch(side[stage.reads[0]], {name: side[name] for name in stage.reads[1:]})
@@ -64,7 +78,7 @@ def test_every_clip_has_one_decision_also_without_a_candidate(tmp_path: Path) ->
     found = run(tmp_path, {"esc50-1": [{"kind": "tag", "name": "dog"}], "esc50-2": []})
     assert found["esc50-1"]["decision"] == "accepted"
     assert found["esc50-1"]["score"] == 1.0
-    assert (found["esc50-1"]["licence"], found["esc50-1"]["split"]) == ("CC0", "test")
+    assert (found["esc50-1"]["licence"], found["esc50-1"]["split"]) == ("cc0", "test")
     none = found["esc50-2"]
     assert (none["decision"], none["reasons"]) == ("abstained", ["no candidate"])
     assert none["caption"] is none["candidate_id"] is none["method"] is none["score"] is None

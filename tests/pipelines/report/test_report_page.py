@@ -74,7 +74,7 @@ def clip_rows(n: int, place, seconds: float, text: str | None, decision: str) ->
         "clip_id": f"a-{n}",
         "dataset": "a" if n % 2 else "b",
         "split": "train",
-        "licence": None if n % 3 else "CC0",
+        "licence": "unknown" if n % 3 else "cc0",
     }
     candidate = {"clip_id": f"a-{n}", "candidate_id": f"a-{n}:grammar:0"}
     support = [f"a-{n}:signal:0"]
@@ -139,13 +139,14 @@ def run(tmp_path) -> Workspace:
                 "target_clip_id": f"a-{n}",
                 "sample_rate": RATE,
             }
+            own = {"licence": ["unknown", "by-nc"][n]}
             said = {
                 "query": HOSTILE,
                 "instruction_extract": f"Extract {n}",
                 "instruction_remove": f"Remove {n}",
             }
             ratio = {"snr_db": -3.0 + n, "achieved_snr_db": mixed.achieved_snr_db}
-            rows["mixtures"].append(row("mixtures", **both, **said, **ratio, **place))
+            rows["mixtures"].append(row("mixtures", **both, **own, **said, **ratio, **place))
             blank = {
                 "recording_id": "",
                 "tar": "",
@@ -158,7 +159,7 @@ def run(tmp_path) -> Workspace:
                 "text": "",
             }
             sources = [
-                blank | {"clip_id": f"a-{m}", "length": 8000, "class_names": [HOSTILE], "licence": None}
+                blank | {"clip_id": f"a-{m}", "length": 8000, "class_names": [HOSTILE], "licence": "unknown"}
                 for m in (n, n + 2)
             ]
             rows["plan"].append(row("plan", **both, sources=sources))
@@ -247,6 +248,17 @@ def test_figures_and_the_law_are_those_of_the_tables(run):
     assert "ingest 1,019 = 14 + 1,005 + 0 holds" in text
     assert "broken 14 = 12 + 0 + 1 broken by 1" in text
     assert text.index("records 1,019") < text.index("ingest 1,019") < text.index("broken 14")
+
+
+def test_what_each_licence_asks_for_is_told_with_its_count_and_unknown_comes_first(run):
+    text = report(run).text()
+    table = text[text.index("What may be done with them") :]
+    assert "unknown not told, or in words that are none of these: not free 9 0.002 0 1" in table
+    assert "by-nc credit, no commercial use (CC BY-NC) 0 0.000 0 1" in table
+    assert "cc0 public domain, or waived into it (CC0, Public Domain Mark, PDDL) 5 0.001 5 0" in table
+    assert table.index("unknown not told") < table.index("by-nc credit") < table.index("cc0 public")
+    assert "1 of 2 have a source whose licence is unknown" in text
+    assert text.count("licence unknown") == 7 + 4, "of 12 captions 7, and the 4 sources of mixtures"
 
 
 def players(outline: Outline) -> list[tuple[str, bytes]]:

@@ -1,0 +1,1 @@
+"""Acoustic identity: which clips hold the same sound."""
