@@ -28,6 +28,7 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
+	$(BIN)/python benchmarks/index.py
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/mixing.py
 	$(BIN)/python benchmarks/engines.py

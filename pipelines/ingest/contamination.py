@@ -42,7 +42,7 @@ def resolve(name: str, datasets: Sequence[Dataset], root: Path) -> EvaluationSet
     """Return the evaluation set of this name, from the publisher's metadata below ``root``; no audio is needed.
 
     They lie where a dataset of the recipe says that has this name or adapter, else in a folder of ``root``, or one
-    further down, that is called like the adapter (``ESC-50`` is ``esc50``). ``<dataset>/<blacklist>`` names one of the blacklists of WavCaps.
+    further down, that is called like the adapter (``ESC-50`` is ``esc50``). ``<dataset>/<blacklist>`` is one of WavCaps.
 
     Raises:
         UserError: there is no such dataset, split or metadata file, or none of its rows names a recording. A set
@@ -74,7 +74,8 @@ def resolve(name: str, datasets: Sequence[Dataset], root: Path) -> EvaluationSet
             f"{key}: {dataset} has no split {split!r} there; it has {', '.join(sorted(splits)) or 'no rows'}"
         )
     if not recordings:
-        words = "see that all metadata files of that split are there (docs/datasets.md names them)"
+        pages = {getattr(adapter(adapter_name), "PAGE", "its publisher") for adapter_name, _ in folders}
+        words = f"see that all metadata files of that split are there; they come from {' or '.join(sorted(pages))}"
         raise UserError(f"{key}: none of its {rows} rows names a recording; {words}")
     return EvaluationSet(name, frozenset(recordings), unnamed)
 

@@ -87,7 +87,7 @@ class Tally:
         mean = self._sum / self._frames
         limit = band_limit_hz(kept, rate, mean)
         return Facts(
-            round(mean, FACTS["dc_offset"].decimals),
+            round(mean, FACTS["dc_offset"].decimals) + 0.0,  # no negative zero
             round(self._clipped / (self._frames * channels), FACTS["clipped_share"].decimals),
             self._equal if channels > 1 else None,
             None if limit is None else round(limit, FACTS["band_limit_hz"].decimals),

@@ -70,7 +70,7 @@ def stretch(
         if at - begin <= size and (channels != "loudest" or stream.channels == 1):
             return judged(whole, stream, min_s)
         spare, found = max(at - begin - size, 0), stream.ended_at
-        first = begin + (spare // 2 if levels is None else levels.loudest(size, spare))
+        first = begin + (levels.loudest(size, spare) if levels is not None and spare else spare // 2)
         remark = note(stream, at / rate, ran_out=found is not None)
     piece = decode(path, first / rate, size / rate, min_s, timeout_s, channels)
     return replace(piece, ended_s=None if found is None else found / rate, note=piece.note or remark)

@@ -11,13 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipelines.ingest.decode import Decoded, decode
+from pipelines.ingest.decode import decode
+from pipelines.ingest.facts import Facts
+from pipelines.ingest.piece import Decoded
 from pipelines.ingest.store import from_store, to_store
 from schemas.errors import Reject
 
 
 def decoded(samples: np.ndarray, rate: int) -> Decoded:
-    return Decoded(samples.astype(np.float32), rate, 1, "soundfile", 0.0, None, len(samples) / rate, None)
+    seconds = len(samples) / rate
+    facts = Facts(0.0, 0.0, None, None)
+    mono = samples.astype(np.float32)
+    return Decoded(mono, rate, 1, "mean", "soundfile", 0.0, None, seconds, seconds, None, facts)
 
 
 def tone(rate: int, seconds: float = 1.0, hertz: float = 1000.0) -> np.ndarray:
