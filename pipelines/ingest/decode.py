@@ -88,7 +88,7 @@ def pieces(
                 if reject.error == "not_finite":
                     raise
                 if reject.error != "too_short" or refusal.error == "no_samples":
-                    refusal = reject
+                    refusal = Reject(reject.error, reject.message)
                 continue
             if last is not None:
                 yield last

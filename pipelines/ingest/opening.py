@@ -29,7 +29,8 @@ def open_stream(path: Path, start_s: float, stop_s: float | None, timeout_s: flo
         try:
             stream = opener(path, start_s, stop_s, timeout_s)
         except Unreadable as failure:
-            failures.append(failure)
+            # Not the failure itself: it holds this frame, which holds it, and with both a recording until they are collected.
+            failures.append(Unreadable(failure.why, str(failure)))
             continue
         try:
             _believable(stream)

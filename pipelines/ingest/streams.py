@@ -40,7 +40,7 @@ class Stream:
         rate: samples per second, as decoded.
         channels: channels, as decoded.
         claimed_s: length that the header claims, in seconds; None: it claims none.
-        close: gives back the file or the process.
+        release: gives back the file or the process.
         blocks: the samples from the asked start on, each block perhaps in the room of the one before it; they end at
             the file's end or where decoding fails.
         broken: what went wrong after the first sample, once ``blocks`` has ended; None: nothing.
@@ -51,10 +51,15 @@ class Stream:
     rate: int
     channels: int
     claimed_s: float | None
-    close: Callable[[], None]
+    release: Callable[[], None]
     blocks: Iterator[Block] = field(default_factory=lambda: iter(()))
     broken: str | None = None
     ended_at: int | None = None
+
+    def close(self) -> None:
+        """Give back the file or the process, and the room of the blocks at once: their iterator knows the stream again."""
+        self.release()
+        self.blocks = iter(())
 
 
 def block_frames(channels: int) -> int:

@@ -115,8 +115,15 @@ def test_a_mixture_of_another_split_than_its_sources_is_found(copy):
     assert any("a source is of another split, or withheld" in problem for problem in problems(copy))
 
 
-def test_a_leak_that_is_not_withheld_is_found(copy):
-    forge(copy, "groups", lambda rows: [row | {"withheld": None, "group_id": rows[0]["group_id"]} for row in rows])
+def test_a_group_that_stands_in_two_splits_is_found(copy):
+    forge(copy, "groups", lambda rows: [row | {"group_id": "fs:1"} for row in rows])
+    found = "\n".join(problems(copy))
+    assert "group fs:1: is not used in the split that protects it" in found
+    assert "group fs:1: stands in train and val" in found
+
+
+def test_a_clip_that_is_withheld_for_no_reason_is_found(copy):
+    forge(copy, "groups", lambda rows: [row | {"withheld": "leaks_into_test"} for row in rows])
     assert any("is withheld, or not, against its group's split" in problem for problem in problems(copy))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import struct
@@ -15,6 +16,9 @@ import pytest
 import soundfile
 
 from pipelines.ingest.decode import decode, pieces, reach
+from pipelines.ingest.piece import Decoded, Piece
+from pipelines.ingest.streams import Stream
+from pipelines.ingest.windows import stretch
 from schemas.errors import Reject
 
 RATE = 16000
@@ -406,6 +410,23 @@ def test_nothing_stays_open_whatever_happens(tmp_path, wav, m4a):
                 continue
     next(pieces(m4a, 0.1)).samples.sum()
     assert len(list(fds.iterdir())) == before
+
+
+def test_what_was_decoded_is_given_back_at_once_and_not_when_the_collector_comes(tmp_path, wav, m4a):
+    (tmp_path / "cut.m4a").write_bytes(m4a.read_bytes()[:8000])
+    gaps = write(tmp_path / "gaps.wav", np.concatenate([noise(1.0)[:, 0], np.zeros(RATE), noise(1.0)[:, 0]]))
+    gc.collect()
+    gc.disable()
+    try:
+        for path in (wav, m4a, gaps):
+            decode(path, 0.0, 1.0)
+            list(pieces(path, 1.0, channels="loudest"))
+            stretch(path, "loudest", 1.0)
+        assert refused(tmp_path / "cut.m4a") == "corrupt_audio"
+        held = [type(thing) for thing in gc.get_objects() if isinstance(thing, (Stream, Piece, Decoded))]
+    finally:
+        gc.enable()
+    assert held == []
 
 
 REASONS = {

@@ -19,6 +19,7 @@ from taggers.base import Finding
 
 def record(**values: object) -> dict:
     row = dict.fromkeys(tables.schema("records").names) | {"labels": [], "events": [], "keywords": [], "captions": []}
+    row |= {"licence": "unknown"}
     return row | {"record_id": "r", "dataset": "d", "split": "train", "source_path": "a.wav", "file_bytes": 1} | values
 
 
