@@ -1,9 +1,9 @@
 """Ingest rate beside its floor: the stage against a bare loop of the same decode, resample and encode calls, on the same files.
 
-    python benchmarks/ingest.py [--files 60] [--rounds 7] [--memory]
+    python benchmarks/ingest.py [--files 60] [--rounds 9] [--memory]
 
 One process. Files are ten seconds of 44.1 kHz stereo noise with a tone, in each format; the store is 32 kHz mono FLAC. Floor and stage take
-turns on a batch at a time, and of each turn the best of all rounds counts: other work on the machine disturbs both alike.
+turns on four files at a time, and of each turn the best of all rounds counts: other work on the machine disturbs both alike.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ FORMATS = {
     "m4a": ("WAV", "PCM_16"),
 }
 STAGE = Ingest(STORE, float(SECONDS), "first", 0.1)
+TURN = 4
 
 
 def write_files(folder: Path, suffix: str, count: int) -> list[Path]:
@@ -81,8 +82,8 @@ def piped(path: Path) -> tuple[np.ndarray, int]:
     return np.frombuffer(data, "<f4", offset=data.index(b"data") + 8).reshape(-1, 2), RATE
 
 
-def staged(paths: list[Path]) -> None:
-    """The stage on the same files, in batches as a worker gives them."""
+def records(paths: list[Path]) -> Batch:
+    """Return rows of ``records`` for files of one folder."""
     rows = [
         {
             "record_id": f"b-{path.stem}",
@@ -99,16 +100,12 @@ def staged(paths: list[Path]) -> None:
         }
         for path in paths
     ]
-    folder = str(paths[0].parent)
-    context = Context(Workspace(folder), folder, 0, 1)
-    for batch in Batch(tables.from_rows("records", rows), {}).slices(STAGE.batch_rows):
-        result = STAGE.process(batch, context)
-        assert not result.rejects, result.rejects[0]
+    return Batch(tables.from_rows("records", rows), {})
 
 
-def seconds(function: Callable[[list[Path]], None], paths: list[Path]) -> float:
+def seconds(function: Callable[..., object], *arguments: object) -> float:
     began = time.perf_counter()
-    function(paths)
+    function(*arguments)
     return time.perf_counter() - began
 
 
@@ -116,13 +113,16 @@ def rates(count: int, rounds: int) -> None:
     """Print a table: audio seconds per second."""
     print("| format | floor, audio s/s | ingest stage, audio s/s | share of the floor |\n|---|---|---|---|")
     for suffix in FORMATS:
-        with tempfile.TemporaryDirectory() as name:
-            paths = write_files(Path(name), suffix, count)
-            turns = [paths[start : start + STAGE.batch_rows] for start in range(0, count, STAGE.batch_rows)]
+        with tempfile.TemporaryDirectory() as folder:
+            paths = write_files(Path(folder), suffix, count)
+            turns = [paths[start : start + TURN] for start in range(0, count, TURN)]
+            batches, context = [records(turn) for turn in turns], Context(Workspace(folder), folder, 0, 1)
+            assert not any(STAGE.process(batch, context).rejects for batch in batches)
             best = np.full((len(turns), 2), np.inf)
             for _ in range(rounds):
-                for number, turn in enumerate(turns):
-                    best[number] = np.minimum(best[number], [seconds(bare, turn), seconds(staged, turn)])
+                for number, (turn, batch) in enumerate(zip(turns, batches, strict=True)):
+                    taken = seconds(bare, turn), seconds(STAGE.process, batch, context)
+                    best[number] = np.minimum(best[number], taken)
             floor, ours = best.sum(axis=0)
             audio = count * SECONDS
             print(f"| {suffix} | {audio / floor:,.0f} | {audio / ours:,.0f} | {floor / ours:.0%} |", flush=True)
@@ -166,7 +166,7 @@ def main() -> None:
     """Print what is asked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--files", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--memory", action="store_true", help="peak memory of 200 and of 2,000 files, too")
     parser.add_argument("--ingest", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -32,9 +32,9 @@ from pipelines.seal import NAME, ROOMS, parse_seal
 from schemas import tables
 from schemas.errors import UserError
 from schemas.ids import canonical_json, fingerprint
-from schemas.licences import most_restrictive
+from schemas.licences import COMMERCIAL, most_restrictive
 from schemas.ontology import default_ontology
-from schemas.recipe import parse_recipe
+from schemas.recipe import Recipe, parse_recipe
 
 
 @dataclass
@@ -86,9 +86,14 @@ class _Check:
         self.verdict.problems.append(text)
 
     @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe as it was resolved."""
+        return parse_recipe(yaml.safe_load(self.workspace.read("recipe.yaml")), "recipe.yaml")
+
+    @cached_property
     def nodes(self) -> dict[str, Node]:
         """The stages of the recipe with the identities that were sealed, which later prompts or versions do not change."""
-        recipe = parse_recipe(yaml.safe_load(self.workspace.read("recipe.yaml")), "recipe.yaml")
+        recipe = self.recipe
         sealed: dict[str, Node] = {}
         for node in build_graph(stages_of(recipe), recipe.seed):
             name = node.stage.name
@@ -248,6 +253,8 @@ class _Check:
         """Each clip is a FLAC of the stated rate and length at the stated place, and no identifier stands twice."""
         clips = self.table("clips")
         self._unique("clips", [clip["clip_id"] for clip in clips])
+        if self.recipe.data.licence == "commercial" and any(clip["licence"] not in COMMERCIAL for clip in clips):
+            self.wrong("clips: some may not be used commercially, as the recipe asks")
         for clip in clips:
             data = self.workspace.read_range(clip["tar"], clip["offset"], clip["size"])
             if hashlib.sha256(data).hexdigest() != clip["sha256"]:
@@ -286,19 +293,23 @@ class _Check:
         if sorted(row["clip_id"] for row in rows) != sorted(clips):
             self.wrong("groups: hold other clips than the clip store")
             return
-        published = defaultdict[str, set[str]](set)
+        published, members, sounds = (defaultdict[str, set[str]](set) for _ in range(3))
         for row in rows:
             clip = clips[row["clip_id"]]
             groups[clip["recording_id"]].add(row["group_id"])
             homes[row["group_id"]].add(row["split"])
             published[row["group_id"]].add(clip["split"])
+            members[row["group_id"]].add(clip["recording_id"])
+            sounds[clip["sha256"]].add(row["group_id"])
         for row in rows:
             if published[row["group_id"]] != {"train"} and row["split"] != strictest(published[row["group_id"]]):
                 self.wrong(f"group {row['group_id']}: is not used in the split that protects it")
             leaks = len(published[row["group_id"]]) > 1 and clips[row["clip_id"]]["split"] != row["split"]
-            if leaks != (row["withheld"] is not None):
+            if row["group_id"] != min(members[row["group_id"]]) or row["recordings"] != len(members[row["group_id"]]):
+                self.wrong(f"group {row['group_id']}: is not named by its least recording, or counts them wrongly")
+            if row["withheld"] != (f"leaks_into_{row['split']}" if leaks else None):
                 self.wrong(f"clip {row['clip_id']}: is withheld, or not, against its group's split")
-        for what, found in (("recording", groups), ("group", homes)):
+        for what, found in (("recording", groups), ("group", homes), ("sound", sounds)):
             for key, places in sorted(found.items()):
                 if len(places) > 1:
                     self.wrong(f"{what} {key}: stands in {' and '.join(sorted(places))}")
@@ -380,15 +391,22 @@ class _Check:
         clips = {clip["clip_id"]: clip for clip in self.table("clips")}
         decided = [row for row in self.table("captions") if row["decision"] == "accepted" and not row["withheld"]]
         accepted = {row["clip_id"]: row for row in decided}
+        groups = {row["clip_id"]: (row["split"], row["withheld"]) for row in self.table("groups")}
+        if any((row["split"], row["withheld"]) != groups[row["clip_id"]] for row in self.table("captions")):
+            self.wrong("captions: a clip's split, or why it is withheld, is not its group's")
         samples = self.table("samples")
+        self._unique("samples", [sample["sample_id"] for sample in samples])
         if {sample["clip_id"] for sample in samples} != accepted.keys():
             self.wrong("captions: the shards hold other clips than those with an accepted caption")
         for sample in samples:
             members, clip = self._members(sample), clips[sample["clip_id"]]
             if members["flac"] != self.workspace.read_range(clip["tar"], clip["offset"], clip["size"]):
                 self.wrong(f"sample {sample['sample_id']}: its audio is not its clip's")
-            if json.loads(members["json"])["caption"] != accepted[sample["clip_id"]]["caption"]:
+            facts, split = json.loads(members["json"]), groups[sample["clip_id"]][0]
+            if facts["caption"] != accepted[sample["clip_id"]]["caption"]:
                 self.wrong(f"sample {sample['sample_id']}: its caption is not the accepted one")
+            if not (sample["split"] == facts["split"] == split and f"/{split}-" in sample["tar"]):
+                self.wrong(f"sample {sample['sample_id']}: is not in its group's split")
         self.verdict.looked_at["captions"] = len(samples)
 
 

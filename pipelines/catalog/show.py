@@ -24,6 +24,8 @@ def read_table(out: str, table: str) -> pa.Table:
         return pq.read_table(pa.BufferReader(workspace.read(f"{table}.parquet")))
     except FileNotFoundError:
         raise UserError(f"{out}: holds no {table}.parquet; build the catalogue first") from None
+    except pa.ArrowInvalid:
+        raise UserError(f"{out}: its {table}.parquet is damaged; build the catalogue anew") from None
 
 
 def rows(out: str, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:

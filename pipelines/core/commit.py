@@ -98,7 +98,7 @@ class Commit:
         self.stage, self.context, self.folder, self.partition = stage, context, folder, partition
         self.rows_in = self.rejects = self.drops = self.unexpected = 0
         self._pending: dict[str, list[dict[str, Any]]] = {stage.writes: [], "rejects": [], "drops": []}
-        self._parts: dict[str, list[list[pa.Table]]] = {table: [] for table in self._pending}
+        self._parts: dict[str, list[tuple[pa.Table, list[int]]]] = {table: [] for table in self._pending}
         samples, size = stage.limits()
         self._packer = Packer(context.workspace, folder, max(partition, 0), samples, size)
 
@@ -159,7 +159,7 @@ class Commit:
             made = tables.from_rows(table, rows)
             rows.clear()
             if self.partition != ALL or table in ("rejects", "drops"):
-                self._parts[table].append([made])
+                self._parts[table].append((made, [made.num_rows]))
             else:
                 self._parts[table].append(
                     _split(made, self.stage.places or made.column_names[0], self.context.partitions)
@@ -168,15 +168,15 @@ class Commit:
     def _tables(self) -> Iterator[tuple[str, pa.Table]]:
         written, partitions = self.stage.writes, self.context.partitions
         for number, p in enumerate(range(partitions) if self.partition == ALL else [self.partition]):
-            yield table_name(self.folder, p), _joined(written, [parts[number] for parts in self._parts[written]])
+            yield table_name(self.folder, p), _joined(written, [_part(*each, number) for each in self._parts[written]])
         stem = marker_name(self.folder, self.partition).removesuffix(".json")
         for table in ("rejects", "drops"):
             if self._parts[table]:
-                yield f"{stem}.{table}.parquet", _joined(table, [part for (part,) in self._parts[table]])
+                yield f"{stem}.{table}.parquet", _joined(table, [made for made, _ in self._parts[table]])
 
     def _served(self) -> int:
         """Return the number of distinct keys that were served."""
-        keys = [part.column(self.stage.out_key) for parts in self._parts[self.stage.writes] for part in parts]
+        keys = [made.column(self.stage.out_key) for made, _ in self._parts[self.stage.writes]]
         chunks = [chunk for column in keys for chunk in column.chunks]
         return int(pc.count_distinct(pa.chunked_array(chunks, pa.string())).as_py())
 
@@ -192,13 +192,18 @@ def _reject_row(stage: str, refusal: Refusal) -> dict[str, Any]:
     }
 
 
-def _split(table: pa.Table, key: str, partitions: int) -> list[pa.Table]:
-    """Return the rows of each partition, in their order; a row's partition is the hash of its ``key``."""
+def _split(table: pa.Table, key: str, partitions: int) -> tuple[pa.Table, list[int]]:
+    """Return the rows in order of partitions, and where each partition ends; a row's partition is the hash of its ``key``."""
     of_row = np.array([partition_of(value, partitions) for value in table.column(key).to_pylist()], np.int64)
     order = np.argsort(of_row, kind="stable")
     ends = np.cumsum(np.bincount(of_row, minlength=partitions))
-    ordered = table.take(pa.array(order))
-    return [ordered.slice(start, end - start) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    return table.take(pa.array(order)), ends.tolist()
+
+
+def _part(table: pa.Table, ends: list[int], number: int) -> pa.Table:
+    """Return one of the pieces into which ``ends`` cut a table."""
+    start = ends[number - 1] if number else 0
+    return table.slice(start, ends[number] - start)
 
 
 def _joined(table: str, parts: list[pa.Table]) -> pa.Table:

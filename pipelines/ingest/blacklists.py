@@ -26,7 +26,11 @@ def read_blacklists(folder: Path) -> dict[str, frozenset[str]]:
         UserError: a list is not ``{source: [names]}`` of the sources of WavCaps.
     """
     found = sorted(folder.glob("blacklist/*.json")) or sorted(folder.glob("*/blacklist/*.json"))
-    return {path.stem.removeprefix("blacklist_"): frozenset(_recordings(path)) for path in found}
+    lists: dict[str, frozenset[str]] = {}
+    for path in found:
+        name = path.stem.removeprefix("blacklist_")
+        lists[name] = lists.get(name, frozenset()) | _recordings(path)
+    return lists
 
 
 def _recordings(path: Path) -> set[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.core.stage import Refusal
 from pipelines.ingest.adapters import ADAPTERS, adapter
 from pipelines.ingest.blacklists import read_blacklists
 from pipelines.ingest.listing import Source, list_files
@@ -61,8 +62,10 @@ def resolve(name: str, datasets: Sequence[Dataset], root: Path) -> EvaluationSet
             raise UserError(
                 f"{key}: {folder} is no folder; put the metadata of {adapter_name} there, no audio is needed"
             )
-        if blacklist := read_blacklists(folder).get(split):
-            return EvaluationSet(name, blacklist, 0)
+        if split and (blacklist := read_blacklists(folder).get(split)):
+            recordings |= blacklist
+            rows += len(blacklist)
+            continue
         for published, recording in _recordings(adapter_name, folder, root):
             splits.add(published)
             if split in ("", published):
@@ -97,5 +100,8 @@ def _recordings(adapter_name: str, folder: Path, root: Path) -> Iterator[tuple[s
         # Without metadata the names of the files are all there is.
         source = Source(adapter_name, root, folder, Verbatim(), list_files(folder, root))
     for row in module.rows(source):
+        if isinstance(row, Refusal):
+            # What a damaged row names nobody knows: to pass over it would be to promise what nobody looked at.
+            raise UserError(f"data.decontaminate: {folder}: {row.message}; mend the file, every row of a set counts")
         if isinstance(row, dict):
             yield row["split"], row["recording_id"]

@@ -87,7 +87,7 @@ class Index(Stage):
                 # Without metadata, what is served and what is left out depends on files of every name.
                 if file.suffix in AUDIO or file.suffix in CONTAINERS or not metadata:
                     seen.update(f"{file.path}\0{file.size}\n".encode("utf-8", "surrogateescape"))
-        for name in self.data.decontaminate:
+        for name in dict.fromkeys(self.data.decontaminate):
             found = resolve(name, self.data.datasets, Path(context.data_root))
             seen.update(f"{name}\0{fingerprint([sorted(found.recordings), found.unnamed])}\n".encode())
         return seen.hexdigest()
@@ -97,7 +97,10 @@ class Index(Stage):
         listed = list(self._listed(context))
         absent = {name_of(dataset) for dataset in self.data.datasets} - {source.name for _, _, source in listed}
         result, found = Result(drops=[(name, "optional_dataset_absent") for name in sorted(absent)]), False
-        sets = [resolve(name, self.data.datasets, Path(context.data_root)) for name in self.data.decontaminate]
+        sets = [
+            resolve(name, self.data.datasets, Path(context.data_root))
+            for name in dict.fromkeys(self.data.decontaminate)
+        ]
         result.drops += [(each.name, f"{each.unnamed} of its rows name no recording") for each in sets if each.unnamed]
         times = Counter[str]()
         for _, module, source in listed:

@@ -93,7 +93,7 @@ def _read_from(sound: soundfile.SoundFile, skip: int) -> Iterator[Block]:
     # libsndfile makes floats of 16-bit samples one by one, numpy the same floats in a third of the time.
     short = sound.subtype == "PCM_16" and sound.format != "FLAC"
     room = np.empty(shape, np.int16) if short else floats
-    while left := sound.frames - sound.tell():
+    while (left := sound.frames - sound.tell()) > 0:
         block = sound.read(out=room[: min(skip or left, left)])
         if not len(block):
             return

@@ -142,3 +142,9 @@ def test_a_licence_that_does_not_bind_a_mixtures_sources_is_found(copy):
 def test_an_unfinished_run_is_not_called_whole(copy):
     (copy / "seal.json").unlink()
     assert "did not finish" in problems(copy)[0]
+
+
+def test_a_caption_in_another_split_than_its_group_is_found(copy):
+    forge(copy, "decide", lambda rows: [row | {"split": "test"} for row in rows])
+    found = "\n".join(problems(copy))
+    assert "captions: a clip's split, or why it is withheld, is not its group's" in found

@@ -130,10 +130,11 @@ def test_components_are_those_of_a_search_from_every_node():
         assert found[node] == min(reached)
 
 
-def test_test_is_stricter_than_val_than_train_than_any_other_name():
+def test_test_is_stricter_than_val_than_any_other_name_than_train():
     assert strictest({"train", "val", "test", "a"}) == "test"
     assert strictest({"train", "val"}) == "val"
-    assert strictest({"b", "train"}) == "train"
+    assert strictest({"b", "train"}) == "b"
+    assert strictest({"b", "val"}) == "val"
     assert strictest({"b", "a"}) == "a"
 
 

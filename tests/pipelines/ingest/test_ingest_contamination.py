@@ -93,3 +93,18 @@ def test_the_sets_of_the_published_systems_resolve_from_their_own_metadata(share
 def test_a_folder_may_be_spelt_as_the_publisher_does(root):
     (root / "fsd50k").rename(root / "FSD-50K")
     assert resolve("fsd50k/eval", [], root).recordings == {"fs:13"}
+
+
+def test_a_damaged_row_of_a_set_is_an_error_for_nobody_knows_what_it_named(root):
+    (root / "audiocaps").mkdir()
+    (root / "audiocaps" / "test.csv").write_text("audiocap_id,youtube_id,start_time,caption\n1,#NAME?,30,A dog barks\n")
+    with pytest.raises(UserError, match=r"line 2: .*; mend the file, every row of a set counts"):
+        resolve("audiocaps/test", [], root)
+
+
+def test_lists_of_one_name_are_read_together(root):
+    for folder, number in (("a", 1), ("b", 2)):
+        path = root / "wavcaps" / folder / "blacklist" / "blacklist_exclude_x.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(f'{{"FreeSound": ["{number}"]}}')
+    assert resolve("wavcaps/exclude_x", [], root).recordings == {"fs:1", "fs:2"}
