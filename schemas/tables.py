@@ -145,7 +145,7 @@ TABLES: dict[str, pa.Schema] = {
         Column("source_channels", _I, "the file's own channels, as decoded"),
         Column("channel", _S, "what of them the store keeps: `mean`, or the number of one, from 0"),
         Column("channels_equal", pa.bool_(), "whether all channels hold the same samples; null: there is one", True),
-        Column("dc_offset", _F, "mean sample as decoded, in [-1, 1]"),
+        Column("dc_offset", _F, "mean sample of what is kept, as decoded, full scale = 1"),
         Column(
             "clipped_share",
             _F,
