@@ -30,9 +30,9 @@ from pipelines.core.stage import Batch, Context
 from pipelines.core.work import Work
 from pipelines.core.workspace import Workspace
 from pipelines.engines.inline import InlineEngine
+from pipelines.ingest.ffmpeg import binary
 from pipelines.ingest.index import Index
 from pipelines.ingest.stage import Ingest
-from pipelines.ingest.with_ffmpeg import _binary
 from schemas import tables
 from schemas.recipe import Data, Dataset
 
@@ -60,7 +60,7 @@ def write_files(folder: Path, suffix: str, count: int) -> list[Path]:
         if suffix == "m4a":
             sound = folder / "sound.wav"
             soundfile.write(sound, audio, RATE, subtype=subtype)
-            command = [_binary(), "-v", "error", "-i", sound, "-c:a", "aac", "-b:a", "128k", paths[-1]]
+            command = [binary(), "-v", "error", "-i", sound, "-c:a", "aac", "-b:a", "128k", paths[-1]]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
         else:
             soundfile.write(paths[-1], audio, RATE, format=kind, subtype=subtype)
@@ -77,7 +77,7 @@ def bare(paths: list[Path]) -> None:
 
 def piped(path: Path) -> tuple[np.ndarray, int]:
     """Return what one ffmpeg process pipes of a stereo file of 44.1 kHz."""
-    command = [_binary(), "-v", "error", "-nostdin", "-i", path, "-f", "wav", "-c:a", "pcm_f32le", "pipe:1"]
+    command = [binary(), "-v", "error", "-nostdin", "-i", path, "-f", "wav", "-c:a", "pcm_f32le", "pipe:1"]
     data = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
     return np.frombuffer(data, "<f4", offset=data.index(b"data") + 8).reshape(-1, 2), RATE
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,17 +10,14 @@ from typing import Any, ClassVar, Literal
 
 from pipelines.core.stage import Batch, Blob, Context, Refusal, Result, Stage
 from pipelines.ingest.decode import Channels, pieces, reach
+from pipelines.ingest.faults import SOURCE_FAULTS, unchanged
 from pipelines.ingest.headers import read_header
 from pipelines.ingest.listing import sha256
 from pipelines.ingest.member import located
 from pipelines.ingest.piece import Decoded
 from pipelines.ingest.store import to_store
 from pipelines.ingest.windows import coverage, stretch
-from schemas.errors import Reject, RunStopped, UserError
-
-_SOURCE_FAULTS = {errno.EIO, errno.EACCES, errno.EPERM}
-"""Faults of one file: this stage writes nothing itself, so that what it cannot read is the record's own."""
-
+from schemas.errors import Reject, UserError
 
 _KEPT = (
     "record_id",
@@ -92,14 +88,14 @@ class Ingest(Stage):
                 refusal = Refusal(record["record_id"], reject.error, reject.message, record["source_path"])
                 result.rejects.append(refusal)
             except OSError as error:
-                if error.errno not in _SOURCE_FAULTS:
+                if error.errno not in SOURCE_FAULTS:
                     raise
                 words = f"reading it fails: {error.strerror}"
                 result.rejects.append(Refusal(record["record_id"], "unreadable_file", words, record["source_path"]))
         return result
 
     def _serve(self, record: dict[str, Any], root: Path) -> Result:
-        _unchanged(root / record["source_path"], record)
+        unchanged(root / record["source_path"], record["file_bytes"])
         with located(root, record["source_path"], record["member"]) as path:
             return self._clips(record, path)
 
@@ -151,20 +147,6 @@ class Ingest(Stage):
             yield from pieces(path, self.clip_s, start_s, stop_s, self.min_s, hop_s=self.hop_s, channels=self.channels)
         else:
             yield stretch(path, self.windows, self.clip_s, start_s, stop_s, self.min_s, channels=self.channels)
-
-
-def _unchanged(path: Path, record: dict[str, Any]) -> None:
-    """Stop the run where a file that was listed a moment ago is gone or another: a lost mount is no record's fault."""
-    try:
-        found: int | None = path.stat().st_size
-    except FileNotFoundError:
-        found = None
-    if found != record["file_bytes"]:
-        what = "is gone" if found is None else "has another size"
-        raise RunStopped(
-            f"{path}: {what} since it was listed; see that data.root is there on every machine, "
-            "and run the same command again"
-        )
 
 
 def excerpt(path: Path, start_s: float, end_s: float) -> tuple[float, float]:

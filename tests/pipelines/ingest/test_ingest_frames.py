@@ -23,8 +23,10 @@ from pipelines.core.work import Work
 from pipelines.core.workspace import Workspace
 from pipelines.engines.inline import InlineEngine
 from pipelines.ingest import frames as module
-from pipelines.ingest.frames import Frames, ffmpeg_version, film_start, jpeg_size, pictures
-from pipelines.ingest.with_ffmpeg import _binary
+from pipelines.ingest import pictures as pictures_module
+from pipelines.ingest.ffmpeg import binary
+from pipelines.ingest.frames import Frames, ffmpeg_version, film_start
+from pipelines.ingest.pictures import jpeg_size, pictures
 from schemas import tables
 from schemas.errors import Reject, RunStopped, UserError
 
@@ -32,7 +34,7 @@ H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 
 
 def ffmpeg(*words: object) -> None:
-    subprocess.run([_binary(), "-v", "error", "-y", *map(str, words)], check=True, stdin=subprocess.DEVNULL)
+    subprocess.run([binary(), "-v", "error", "-y", *map(str, words)], check=True, stdin=subprocess.DEVNULL)
 
 
 def greys(seconds: float, size: str = "64x36", first: int = 0) -> tuple[str, ...]:
@@ -51,7 +53,7 @@ def flat(colour: str, seconds: float, size: str) -> tuple[str, ...]:
 
 def rgb(jpeg: bytes) -> np.ndarray:
     """Return a JPEG as a decoder of its own gives it: uint8 of shape (height, width, 3)."""
-    command = [_binary(), "-v", "error", "-f", "mjpeg", "-i", "-", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    command = [binary(), "-v", "error", "-f", "mjpeg", "-i", "-", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     raw = subprocess.run(command, input=jpeg, capture_output=True, check=True).stdout
     width, height = jpeg_size(jpeg)
     return np.frombuffer(raw, np.uint8).reshape(height, width, 3)
@@ -179,7 +181,7 @@ def test_the_length_of_a_film_tells_what_it_holds(films, start_s, end_s, place):
 
 def test_a_film_that_states_no_length_is_measured_by_what_it_shows(films, tmp_path):
     with (tmp_path / "live.webm").open("wb") as pipe:  # what is piped cannot be given its length afterwards
-        command = [_binary(), "-v", "error", *greys(12), "-c:v", "libvpx", "-deadline", "realtime", "-f", "webm", "-"]
+        command = [binary(), "-v", "error", *greys(12), "-c:v", "libvpx", "-deadline", "realtime", "-f", "webm", "-"]
         subprocess.run(command, stdout=pipe, stdin=subprocess.DEVNULL, check=True)
     live = clip("live.webm", "x.wav")
     assert film_start(tmp_path / "live.webm", live, {"start_s": 5.0, "end_s": 10.0}) == 5.0
@@ -244,7 +246,7 @@ def test_a_silent_ffmpeg_is_a_timeout(films, tmp_path, monkeypatch):
     silent = tmp_path / "ffmpeg"
     silent.write_text("#!/bin/sh\nexec sleep 60\n")
     silent.chmod(0o755)
-    monkeypatch.setattr(module, "_binary", lambda: str(silent))
+    monkeypatch.setattr("pipelines.ingest.ffmpeg.binary", lambda: str(silent))
     with pytest.raises(Reject, match=r"ffmpeg gave nothing for 0\.1 s") as refused:
         pictures(films / "cut.mp4", [1.0], 0.0, 336, timeout_s=0.1)
     assert refused.value.error == "decode_timeout"
@@ -331,8 +333,9 @@ def test_damage_right_after_a_clip_is_of_no_account(tmp_path):
     (tmp_path / "b.mp4").write_bytes(damaged(data, 0.37, 0.5))
     row, stage = {"duration_s": 4.0}, Frames(4, 336)
     intact, hurt = (serve(tmp_path, clip(name, **row), stage=stage) for name in ("a.mp4", "b.mp4"))
-    log = module._run(module._command([0.5, 1.5, 2.5, 3.5], 0.0, 0.0, 336), tmp_path / "b.mp4", 30.0)[1]
-    assert len(module._FAULT.findall(log)) > 1, "ffmpeg goes far enough to meet with it"
+    command = pictures_module._command([0.5, 1.5, 2.5, 3.5], 0.0, 0.0, 336)
+    log = pictures_module._run(command, tmp_path / "b.mp4", 30.0)[1]
+    assert len(pictures_module._FAULT.findall(log)) > 1, "ffmpeg goes far enough to meet with it"
     assert hurt == intact
 
 
@@ -393,12 +396,12 @@ def test_a_picture_size_that_changes_within_a_film_moves_no_picture(tmp_path):
 
 def test_the_version_of_ffmpeg_is_a_revision_and_without_ffmpeg_there_are_no_pictures(monkeypatch):
     assert Frames(4, 336).revisions() == {"ffmpeg": ffmpeg_version()}
-    assert ffmpeg_version() in subprocess.run([_binary(), "-version"], capture_output=True, text=True).stdout
+    assert ffmpeg_version() in subprocess.run([binary(), "-version"], capture_output=True, text=True).stdout
 
     def none() -> str:
         raise Reject("no_decoder", "none")
 
-    monkeypatch.setattr(module, "_binary", none)
+    monkeypatch.setattr("pipelines.ingest.ffmpeg.binary", none)
     ffmpeg_version.cache_clear()
     with pytest.raises(UserError, match="pictures need ffmpeg, and there is none here"):
         Frames(4, 336).revisions()
