@@ -9,15 +9,20 @@ from pipelines.identity.stage import Fingerprint
 from pipelines.ingest.frames import Frames
 from pipelines.ingest.index import Index
 from pipelines.ingest.stage import Ingest
+from pipelines.listen.embed import Embed
+from pipelines.listen.models import chosen
 from pipelines.listen.publisher import Publisher
 from pipelines.listen.stage import Listen
+from pipelines.listen.zero_shot import ZeroShot
 from pipelines.mix.plan import PlanMixtures
 from pipelines.mix.render import Render
 from pipelines.refine.decide import Decide
 from pipelines.refine.score import Score
+from pipelines.refine.similarity import Similarity
 from pipelines.shards.captions import CaptionShards
 from pipelines.unify.stage import Unify
 from schemas.recipe import Recipe
+from taggers.base import Embedder, Listener
 
 
 def stages_of(recipe: Recipe) -> list[Stage]:
@@ -26,7 +31,8 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     Raises:
         UserError: a stage finds a mistake in its part of the recipe.
     """
-    audio, video, mix, shards = recipe.audio, recipe.video, recipe.mix, recipe.shards
+    audio, video, listen, mix, shards = recipe.audio, recipe.video, recipe.listen, recipe.mix, recipe.shards
+    embedders = [chosen(choice, Embedder, listen.device) for choice in listen.embedders]
     stages: list[Stage] = [
         Index(recipe.data),
         Ingest(audio.sample_rate, audio.clip_s, audio.windows, audio.min_s, audio.channels, audio.hop_s),
@@ -34,10 +40,13 @@ def stages_of(recipe: Recipe) -> list[Stage]:
         Fingerprint(),
         Groups(recipe.groups.val, recipe.groups.test),
         Publisher(),
-        *(Listen(name, recipe.listen.device) for name in recipe.listen.listeners),
+        *(Listen(chosen(choice, Listener, listen.device)) for choice in listen.listeners),
+        *(Embed(embedder) for embedder in embedders),
+        *(ZeroShot(embedder, listen.zero_shot) for embedder in embedders if listen.zero_shot),
         Unify(),
         Describe(recipe.describe.phrases, tuple(recipe.describe.styles), recipe.describe.candidates),
         Score(),
+        *(Similarity(embedder) for embedder in embedders),
         Decide(recipe.refine.min_agreement),
         CaptionShards(shards.max_samples, shards.max_mb),
     ]

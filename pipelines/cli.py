@@ -94,7 +94,20 @@ def build_parser() -> argparse.ArgumentParser:
         shown.add_argument("catalogue", metavar="CATALOGUE", help="what was given to `catalog build` as --out")
     sample = commands.add_parser("sample", help="write the sample corpora: synthesised sounds in official layouts")
     sample.add_argument("folder", metavar="DIR")
-    commands.add_parser("models", help="list the listeners that a recipe may name")
+    models = commands.add_parser("models", help="what can listen: list it, try it, fetch its weights")
+    of_models = models.add_subparsers(dest="models_command", metavar="list|check|pull", required=True)
+    listed = of_models.add_parser("list", help="which models there are, and where their weights are looked for")
+    listed.add_argument("--json", action="store_true")
+    checked = of_models.add_parser(
+        "check", help="compare a model's weights with what is published, and let it hear noise"
+    )
+    checked.add_argument("model", metavar="MODEL")
+    checked.add_argument("--device", default="cpu", help="device to load it on")
+    checked.add_argument(
+        "--set", action="append", default=[], metavar="a=b", help="a setting of the model; may be repeated"
+    )
+    pulled = of_models.add_parser("pull", help="fetch a model's published weights from their official place")
+    pulled.add_argument("model", metavar="MODEL")
     return parser
 
 
@@ -265,17 +278,74 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from pipelines.catalog.query import render
-    from taggers.base import available, create
+    from taggers.registry import BadSettings, MissingExtra, UnknownModel
+    from taggers.weights import MissingWeights
 
-    listeners = [create(name) for name in available()]
-    print(
-        render(
-            ["listener", "revision", "rate", "gpus"],
-            [(x.name, x.revision, x.sample_rate, x.gpus) for x in listeners],
-            "table",
+    commands = {"list": _models_list, "check": _models_check, "pull": _models_pull}
+    try:
+        return commands[options.models_command](options)
+    except (UnknownModel, MissingExtra, BadSettings, MissingWeights) as error:
+        raise UserError(str(error.args[0])) from None
+
+
+def _models_list(options: argparse.Namespace) -> int:
+    from pipelines.catalog.query import render
+    from taggers.models import listing
+
+    shown = listing()
+    names = ["model", "kind", "rate", "state", "weights", "sha256", "settings"]
+    rows: list[tuple[object, ...]] = [
+        (
+            model.name,
+            model.kind,
+            model.rate,
+            model.state,
+            str(model.weights) if model.weights else None,
+            ", ".join(sha256 if options.json else sha256[:12] for sha256 in model.sha256.values()) or None,
+            ", ".join(model.settings) or None,
         )
+        for model in shown
+    ]
+    print(render(names, rows, "json" if options.json else "table"))
+    return 0
+
+
+def _models_check(options: argparse.Namespace) -> int:
+    import yaml
+
+    from taggers.models import check, show, verify
+    from taggers.registry import find
+
+    settings = {}
+    for text in options.set:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--set {text}: must read a=b, e.g. --set threshold=0.3")
+        settings[key] = yaml.safe_load(value)
+    shown = show(options.model)
+    weights = getattr(find(options.model), "weights", None)
+    if weights and shown.weights and "weights" not in settings:
+        wrong = verify(weights, shown.weights) if shown.state == "ready" else []
+        if wrong:
+            raise UserError(f"{options.model}: {wrong[0]}; fetch them anew with `earloom models pull {options.model}`")
+    found = check(options.model, settings, options.device)
+    print(
+        f"{options.model}: {found.revision}; loaded in {found.load_s:.1f} s; "
+        f"10 s of noise in {found.hear_s:.2f} s on {options.device}: {found.gave}"
     )
+    return 0
+
+
+def _models_pull(options: argparse.Namespace) -> int:
+    from taggers.models import show
+    from taggers.pull import pull
+    from taggers.registry import find
+
+    weights, folder = getattr(find(options.model), "weights", None), show(options.model).weights
+    if weights is None or folder is None:
+        raise UserError(f"{options.model}: has no weights to fetch")
+    for path in pull(weights, folder):
+        print(path)
     return 0
 
 

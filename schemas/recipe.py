@@ -5,22 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from schemas.errors import UserError
-
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-Decibels = Annotated[float, Field(ge=-120, le=120)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-
-
-class Section(BaseModel):
-    """A part of a recipe; unknown keys are errors, and nothing is changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+from schemas.section import Decibels, Name, Seconds, Section
 
 
 class Dataset(Section):
@@ -53,6 +44,14 @@ class Data(Section):
         if isinstance(value, dict) and isinstance(value.get("datasets"), list):
             value = dict(value)
             value["datasets"] = [{"adapter": item} if isinstance(item, str) else item for item in value["datasets"]]
+        return value
+
+    @field_validator("decontaminate")
+    @classmethod
+    def _once(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if value.count(name) > 1:
+                raise ValueError(f"{name!r} stands twice; name each set once")
         return value
 
 
@@ -93,11 +92,41 @@ class Groups(Section):
         return self
 
 
+class ModelChoice(Section):
+    """A model of ``taggers``, by its name alone or with what is set of it."""
+
+    use: str = Field(description="name of the model; `earloom models list` shows them")
+    name: Name | None = Field(None, max_length=40, description="its name in the tables; `use` if not given")
+    settings: dict[str, Any] = Field({}, description="what may be set of it; `earloom models list` shows that too")
+    gpus: float | None = Field(None, gt=0, le=16, description="share of a GPU that it gets; its own wish if not given")
+
+
+class ZeroShot(Section):
+    """Tags through embedders: the classes whose names lie nearest to the sound."""
+
+    prompts: str = Field("prompts/zero_shot.yaml", description="file of templates, relative to configs/")
+    classes: list[str] = Field([], description="names or ids of the ontology's classes; empty: all that are labels")
+    top: int = Field(5, ge=1, le=100, description="most tags of a clip")
+    least: float = Field(0.2, ge=0, le=1, description="least share of a tag among the classes that are asked for")
+
+
 class Listen(Section):
     """Who listens. The publisher's labels are always heard."""
 
-    listeners: list[str] = Field(["facts", "signal"], description="names of taggers; `earloom models` lists them")
+    listeners: list[ModelChoice] = Field([ModelChoice(use="facts"), ModelChoice(use="signal")])
+    embedders: list[ModelChoice] = Field([], description="models that embed sounds and words, and score captions")
+    zero_shot: ZeroShot | None = Field(None, description="if given, every embedder tags too")
     device: str = Field("cpu", description="device that models are loaded on, e.g. `cpu`, `cuda`")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            value = dict(value)
+            for key in ("listeners", "embedders"):
+                if isinstance(value.get(key), list):
+                    value[key] = [{"use": item} if isinstance(item, str) else item for item in value[key]]
+        return value
 
 
 class Describe(Section):

@@ -215,15 +215,34 @@ TABLES: dict[str, pa.Schema] = {
         Column("clip_id", _S, "the clip"),
         Column("listener", _S, "who says so; `publisher` for labels and captions that came with the dataset"),
         Column("revision", _S, "the listener's revision"),
-        Column("kind", _S, "`tag`, `event`, `fact`, `keyword`, `caption`"),
-        Column("name", _S, "class name, fact name, or `caption`"),
-        Column("value", _F, "a fact's value, or a label's published rating; null: not a number, or unknown", True),
+        Column("kind", _S, "`tag`, `event`, `fact`, `keyword`, `caption`, `answer`, `transcript`"),
+        Column("name", _S, "class, fact or question in words, or `caption`"),
+        Column(
+            "value",
+            _F,
+            "a fact's value, a label's published rating, or a zero-shot tag's cosine; null: none, or unknown",
+            True,
+        ),
         Column("unit", _S, "the value's unit; null: none", True),
-        Column("text", _S, "words, for captions; null: none", True),
+        Column("text", _S, "words of a caption, an answer or a transcript; null: none", True),
         Column("class_id", _S, "ontology class that the listener itself names; null: names none", True),
         Column("onset_s", _F, "seconds from the clip's start; null: not timed", True),
         Column("offset_s", _F, "seconds from the clip's start; null: not timed", True),
         Column("confidence", _F, "in [0, 1] as the listener states it, uncalibrated; null: not stated", True),
+    ),
+    "embeddings": describe(
+        "embeddings",
+        "Where an embedder puts a clip: once per clip and revision of the model, for all that asks of it later.",
+        Column("embedding_id", _S, "`<clip_id>:<embedder>:<number>`"),
+        Column("clip_id", _S, "the clip"),
+        Column("embedder", _S, "name of the model in the recipe"),
+        Column("revision", _S, "the model's revision"),
+        Column("span", _S, "`clip`: the mean of all its windows, once per clip; `window`: one of several"),
+        Column("start_s", _F, "where the span begins, in seconds from the clip's start"),
+        Column("end_s", _F, "where it ends, in seconds from the clip's start"),
+        Column(
+            "vector", pa.list_(pa.float16()), "of unit length, rounded to float16; in the files a list of fixed size"
+        ),
     ),
     "classes": describe(
         "classes",
@@ -264,16 +283,22 @@ TABLES: dict[str, pa.Schema] = {
         "One scorer's judgement of one candidate.",
         Column("candidate_id", _S, "the candidate"),
         Column("clip_id", _S, "the clip"),
-        Column("scorer", _S, "`agreement`: share of the checkable claims that the evidence supports"),
+        Column("scorer", _S, "`agreement`: share of the checkable claims that the evidence supports; or an embedder"),
         Column("revision", _S, "the scorer's revision"),
         Column(
             "score",
             _F,
-            "`supported` over the claims that can be checked, in [0, 1]; null: there are none, which is not 0",
+            "`supported` over the claims that can be checked, in [0, 1]; null: there are none, which is not 0; of an embedder "
+            "the cosine of caption and clip, in [-1, 1], comparable within one clip",
             True,
         ),
-        Column("claims", _I, "claims found in the caption, those that nothing here can check included"),
-        Column("supported", _I, "claims that evidence supports"),
+        Column(
+            "claims",
+            _I,
+            "claims found in the caption, those that nothing here can check included; null: not looked for",
+            True,
+        ),
+        Column("supported", _I, "claims that evidence supports; null: not looked for", True),
         Column("unsupported", STRINGS, "the claims without support, in the caption's own words"),
         Column("evidence_ids", STRINGS, "the evidence that supports a claim"),
     ),
@@ -391,13 +416,13 @@ def schema(table: str) -> pa.Schema:
     return TABLES[table]
 
 
-def from_rows(table: str, rows: list[dict[str, Any]]) -> pa.Table:
-    """Return ``rows`` as a table of the named schema.
+def from_rows(table: str, rows: list[dict[str, Any]], wanted: pa.Schema | None = None) -> pa.Table:
+    """Return ``rows`` as a table of the named schema, or of ``wanted`` where a column's type is not the same everywhere.
 
     Raises:
         ValueError: a key that the schema lacks, a null where the schema has none, or a value of another type.
     """
-    wanted = schema(table)
+    wanted = wanted or schema(table)
     for row in rows:
         if extra := row.keys() - set(wanted.names):
             raise ValueError(f"{table}: no column {sorted(extra)[0]!r}")

@@ -1,20 +1,21 @@
-"""The one seam to models: what a listener is given, what it answers, and how a recipe finds it by name."""
+"""The one seam to models: what a model that hears is given, and what it answers."""
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import ClassVar, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-GROUP = "earloom.listeners"
+from taggers.windows import starts
 
-Kind = Literal["tag", "event", "fact"]
+Answer = TypeVar("Answer")
+
+Kind = Literal["tag", "event", "fact", "answer", "transcript"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,8 @@ class Finding:
 
     Attributes:
         kind: "tag" (the waveform has this class), "event" (it has it from onset to offset), "fact"
-        (measured).
-        name: the class or measurement in words.
+            (measured), "answer" (to the question `name`), "transcript" (speech).
+        name: the class, the measurement or the question in words.
         value: the measurement, in `unit`; None when it does not exist for this waveform.
         unit: the unit of `value`, as SI or common symbol.
         text: words that were heard or answered.
@@ -108,33 +109,82 @@ class Finding:
             raise ValueError(f"{self.name!r} ends at {self.offset_s} s, before its onset at {self.onset_s} s")
 
 
+class Settings(BaseModel):
+    """What a recipe may set of a model. A subclass has a field per setting; unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
 @runtime_checkable
-class Listener(Protocol):
-    """What every model looks like from outside. Subclass it to inherit the defaults, or just match it.
+class Model(Protocol):
+    """What every model looks like from outside. Making one is cheap and reads no more than its weights' bytes.
+
+    A class whose `settings_type` has fields is made as `Class(settings)`; one without as `Class()`.
 
     Attributes:
+        settings_type: what a recipe may set.
         name: the name a recipe uses.
-        revision: what fully determines the answers (weights, rules, version); part of a stage's fingerprint.
-        sample_rate: the one rate in Hz that `listen` accepts; None accepts any.
-        gpus: GPUs that one loaded instance occupies; a fraction shares one.
+        revision: what fully determines the answers (weights, rules, version, settings); part of a stage's fingerprint.
+        sample_rate: the one rate in Hz that it hears; None: any. Waveforms are resampled to it before they come here.
+        gpus: GPUs that one loaded instance occupies where it is loaded on one; a fraction shares one.
         stateful: True when loading is expensive, so that the instance lives in an actor pool and is reused.
+        batch_s: seconds of audio that one call is given at most on a GPU.
 
     """
 
+    settings_type: ClassVar[type[Settings]] = Settings
     name: str
     revision: str
     sample_rate: int | None = None
     gpus: float = 0.0
     stateful: bool = False
+    batch_s: float = 320.0
 
     def load(self, device: str) -> None:
-        """Make ready to listen on `device` ("cpu", "cuda:0"); called once, before the first `listen`."""
+        """Make ready on `device` ("cpu", "cuda", "cuda:0"); called once, before anything is heard."""
         return
+
+
+@runtime_checkable
+class Listener(Model, Protocol):
+    """Hears sounds: tags, timed events, facts."""
 
     def listen(self, batch: Sequence[Waveform]) -> list[list[Finding]]:
         """Hear each waveform: one list of findings per waveform, in order.
 
         A waveform's findings never depend on what else is in its batch.
+        """
+        ...
+
+
+@runtime_checkable
+class Embedder(Model, Protocol):
+    """Puts sounds and words into one space, where near means alike.
+
+    Attributes:
+        dimension: length of an embedding.
+        window_s: seconds of audio that one embedding hears.
+        hop_s: seconds from one window's start to the next's.
+
+    """
+
+    dimension: int
+    window_s: float
+    hop_s: float
+
+    def embed_audio(self, batch: Sequence[Waveform]) -> list[NDArray[np.float32]]:
+        """Embed each waveform's windows, those of `taggers.windows.starts`, in order.
+
+        Returns:
+            Per waveform, shape (windows, dimension), each row of unit length, whatever else is in the batch.
+
+        """
+        ...
+
+    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts: shape (n, dimension), each row of unit length, whatever else is in the batch.
+
+        A text longer than the model reads is embedded in pieces whose mean is its embedding.
         """
         ...
 
@@ -146,90 +196,36 @@ def hear(listener: Listener, batch: Sequence[Waveform]) -> list[list[Finding]]:
         ValueError: a waveform is not at the listener's rate, or the answers are not one per waveform.
 
     """
-    rates = {waveform.rate for waveform in batch}
-    if listener.sample_rate is not None and rates - {listener.sample_rate}:
-        raise ValueError(f"{listener.name!r} hears {listener.sample_rate} Hz only, not {sorted(rates)}")
-    answers = listener.listen(batch)
-    if len(answers) != len(batch):
-        raise ValueError(f"{listener.name!r} gave {len(answers)} answers to {len(batch)} waveforms")
-    return answers
+    _check_rates(listener, batch)
+    return _one_each(listener, listener.listen(batch), batch)
 
 
-class UnknownListener(LookupError):
-    """No listener has this name; the message says which names are near or known."""
-
-
-class MissingExtra(ImportError):
-    """The listener exists, but its libraries are not installed; the message says which extra brings them."""
-
-
-# Built-ins are entry points too, so that a user's package and this one are loaded by the same lines. One that
-# needs more than the core writes the extra that brings it in brackets: "module:Class [extra]".
-BUILT_IN: tuple[EntryPoint, ...] = (
-    EntryPoint("facts", "taggers.descriptors:FactsListener", GROUP),
-    EntryPoint("signal", "taggers.signal:SignalListener", GROUP),
-)
-
-_registered: dict[str, Callable[[], Listener]] = {}
-
-
-def register(name: str, factory: Callable[[], Listener]) -> None:
-    """Make a listener known to this process, for a notebook or a test; workers find only entry points.
+def embed(embedder: Embedder, batch: Sequence[Waveform]) -> list[NDArray[np.float32]]:
+    """`embedder.embed_audio(batch)`, having checked rates, shapes and lengths.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: a waveform is not at the embedder's rate, or an embedding is not finite, of unit length and of its
+            dimension, one per window.
 
     """
-    if name in available():
-        raise ValueError(f"a listener named {name!r} is already known")
-    _registered[name] = factory
-
-
-def available() -> list[str]:
-    """Names that `create` knows, sorted; nothing is imported to tell."""
-    return sorted({*_registered, *_installed()})
-
-
-def create(name: str) -> Listener:
-    """Make a listener, not yet loaded, importing its module only now.
-
-    Raises:
-        UnknownListener: nothing has this name.
-        MissingExtra: its libraries are not installed.
-        TypeError: what the name leads to is not a listener.
-
-    """
-    installed = _installed()
-    if name in _registered:
-        listener = _registered[name]()
-    elif name in installed:
-        listener = _load(installed[name])()
-    else:
-        near = difflib.get_close_matches(name, available(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(available())}"
-        raise UnknownListener(f"no listener is named {name!r}; {hint}")
-    if not isinstance(listener, Listener):
-        raise TypeError(f"{name!r} leads to {listener!r}, which does not have the attributes of a Listener")
-    return listener
-
-
-def _installed() -> dict[str, EntryPoint]:
-    """Built-in and installed entry points by name; one name that leads to two places is an error."""
-    found: dict[str, EntryPoint] = {}
-    for point in (*BUILT_IN, *entry_points(group=GROUP)):
-        if found.setdefault(point.name, point).value != point.value:
-            raise ValueError(f"{point.name!r} names both {found[point.name].value} and {point.value}")
+    _check_rates(embedder, batch)
+    found = _one_each(embedder, embedder.embed_audio(batch), batch)
+    for waveform, vectors in zip(batch, found, strict=True):
+        shape = (len(starts(waveform.duration_s, embedder.window_s, embedder.hop_s)), embedder.dimension)
+        if vectors.shape != shape:
+            raise ValueError(f"{embedder.name!r} gave embeddings of shape {vectors.shape}, not {shape}")
+        if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3):  # NaN fails it too
+            raise ValueError(f"{embedder.name!r} gave an embedding that is not of unit length")
     return found
 
 
-def _load(point: EntryPoint) -> Callable[[], Listener]:
-    try:
-        return point.load()
-    except ModuleNotFoundError as error:
-        if not point.extras or error.name == point.module:
-            raise
-        package = point.dist.name if point.dist else "earloom"
-        extra = ",".join(point.extras)
-        raise MissingExtra(
-            f"listener {point.name!r} needs {error.name!r}: pip install '{package}[{extra}]'", name=error.name
-        ) from error
+def _check_rates(model: Model, batch: Sequence[Waveform]) -> None:
+    rates = {waveform.rate for waveform in batch}
+    if model.sample_rate is not None and rates - {model.sample_rate}:
+        raise ValueError(f"{model.name!r} hears {model.sample_rate} Hz only, not {sorted(rates)}")
+
+
+def _one_each(model: Model, answers: list[Answer], batch: Sequence[Waveform]) -> list[Answer]:
+    if len(answers) != len(batch):
+        raise ValueError(f"{model.name!r} gave {len(answers)} answers to {len(batch)} waveforms")
+    return answers

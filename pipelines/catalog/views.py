@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.core.graph import Node
-from pipelines.core.work import Work, spans_all
+from pipelines.core.graph import Node, spans_all
+from pipelines.core.work import Work
 from schemas import tables
 
 HEADER = """\
@@ -57,7 +57,7 @@ def _view(name: str, table: str, files: list[str]) -> str:
 
 
 def _sql_type(kind: object) -> str:
-    return _SQL_TYPES.get(str(kind), "VARCHAR[]")
+    return "FLOAT[]" if "halffloat" in str(kind) else _SQL_TYPES.get(str(kind), "VARCHAR[]")
 
 
 def _markers(nodes: Sequence[Node]) -> str:

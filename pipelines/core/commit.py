@@ -156,7 +156,7 @@ class Commit:
         for table, rows in self._pending.items():
             if len(rows) < least:
                 continue
-            made = tables.from_rows(table, rows)
+            made = tables.from_rows(table, rows, self._schema(table))
             rows.clear()
             if self.partition != ALL or table in ("rejects", "drops"):
                 self._parts[table].append((made, [made.num_rows]))
@@ -168,11 +168,15 @@ class Commit:
     def _tables(self) -> Iterator[tuple[str, pa.Table]]:
         written, partitions = self.stage.writes, self.context.partitions
         for number, p in enumerate(range(partitions) if self.partition == ALL else [self.partition]):
-            yield table_name(self.folder, p), _joined(written, [_part(*each, number) for each in self._parts[written]])
+            parts = [_part(*each, number) for each in self._parts[written]]
+            yield table_name(self.folder, p), _joined(self._schema(written), parts)
         stem = marker_name(self.folder, self.partition).removesuffix(".json")
         for table in ("rejects", "drops"):
             if self._parts[table]:
-                yield f"{stem}.{table}.parquet", _joined(table, [made for made, _ in self._parts[table]])
+                yield f"{stem}.{table}.parquet", _joined(self._schema(table), [made for made, _ in self._parts[table]])
+
+    def _schema(self, table: str) -> pa.Schema:
+        return self.stage.schema() if table == self.stage.writes else tables.schema(table)
 
     def _served(self) -> int:
         """Return the number of distinct keys that were served."""
@@ -206,6 +210,6 @@ def _part(table: pa.Table, ends: list[int], number: int) -> pa.Table:
     return table.slice(start, ends[number] - start)
 
 
-def _joined(table: str, parts: list[pa.Table]) -> pa.Table:
+def _joined(schema: pa.Schema, parts: list[pa.Table]) -> pa.Table:
     """Return several tables as one whose bytes do not tell where they were joined."""
-    return pa.concat_tables(parts).combine_chunks() if parts else tables.schema(table).empty_table()
+    return pa.concat_tables(parts).combine_chunks() if parts else schema.empty_table()

@@ -33,14 +33,14 @@ class Executor(Protocol):
     def room(self, node: Node) -> bool:
         """Say whether one more task of this stage may be submitted now."""
 
-    def submit(self, task: Task) -> None:
-        """Start a task."""
+    def submit(self, tasks: tuple[Task, ...]) -> None:
+        """Start the tasks of one bundle."""
 
     def wait(self) -> Sequence[tuple[Task, Marker | WorkerLost]]:
-        """Wait for a task to end, a second at most, and return those that have; raises what a stage's own fault raises."""
+        """Wait for a bundle to end, a second at most; return the tasks that have; raises what a stage's own fault raises."""
 
     def release(self, node: Node) -> None:
-        """Give back what a finished stage held."""
+        """Give back what the workers of a stage held, once all that they serve is finished."""
 
 
 @dataclass
@@ -68,13 +68,14 @@ def drive(work: Work, executor: Executor, progress: Progress) -> None:
         check_stop()
         for task in [task for task in again if executor.room(task.node)]:
             again.remove(task)
-            executor.submit(task)
+            executor.submit((task,))
             running += 1
         for node in reversed(work.nodes):
             queue = work.ready[node.stage.name]
             while queue and executor.room(node):
-                executor.submit(work.task(node, queue.popleft()))
-                running += 1
+                bundle = work.bundle(node, queue.popleft())
+                executor.submit(bundle)
+                running += len(bundle)
         if not running:
             break
         for task, outcome in executor.wait():
@@ -83,7 +84,8 @@ def drive(work: Work, executor: Executor, progress: Progress) -> None:
             if isinstance(outcome, Marker):
                 work.commit(node, outcome)
                 progress.committed(node, outcome)
-                if work.finished(node):
+                crew = (other for other in work.nodes if other.stage.workers == node.stage.workers)
+                if all(work.finished(other) for other in crew):
                     executor.release(node)
                 continue
             record = losses.setdefault((node.stage.name, task.partition), _Losses())

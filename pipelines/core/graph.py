@@ -29,6 +29,11 @@ class Node:
         return f"{self.stage.room}/{self.stage.name}-{self.fingerprint}"
 
 
+def spans_all(node: Node) -> bool:
+    """Say whether a stage is one task over all partitions."""
+    return node.stage.waits or not node.stage.reads
+
+
 def build_graph(stages: list[Stage], run_seed: int) -> list[Node]:
     """Wire ``stages``, given in the order of the data's flow: each reads what earlier ones write.
 
@@ -41,7 +46,8 @@ def build_graph(stages: list[Stage], run_seed: int) -> list[Node]:
             raise UserError(f"stage {stage.name}: stands twice in the recipe; name each listener once")
         inputs: list[Node] = []
         for table in stage.reads:
-            writers = [node for node in nodes if node.stage.writes == table]
+            only = stage.reads_from().get(table)
+            writers = [node for node in nodes if node.stage.writes == table and only in (None, node.stage.name)]
             if not writers:
                 raise UserError(f"stage {stage.name}: reads {table!r}, which no earlier stage writes")
             inputs += writers

@@ -6,6 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -21,11 +22,13 @@ class Resources:
     """What one worker of a stage occupies.
 
     ``actor``: the worker keeps what ``setup`` loaded and serves many partitions; else each partition is a task of its own.
+    ``single``: there is one such worker in the whole run, whatever the cluster's size, so that what it counts is all there is.
     """
 
     cpus: float = 1.0
     gpus: float = 0.0
     actor: bool = False
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class Batch:
     def __init__(self, rows: pa.Table, sides: dict[str, pa.Table]) -> None:
         self.rows = rows
         self.sides = sides
+        self.ahead: Future[Any] | None = None
+        """What :meth:`Stage.prepare` makes of it, where that was begun ahead of time."""
         self._grouped: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
 
     def grouped(self, table: str, column: str) -> dict[str, list[dict[str, Any]]]:
@@ -127,6 +132,9 @@ class Stage(ABC):
         waits: True: it needs all partitions at once (one task, which writes every partition of its table).
         seeded: True: it draws, so that the run's seed is part of its fingerprint.
         room: folder of the workspace that its output lies in.
+        batch_rows: rows that ``process`` is given at once.
+        crew: actor stages of one non-empty crew are served by the same workers.
+        prepares: names what ``prepare`` makes; stages of one name that are ready at the same time share it.
     """
 
     name: ClassVar[str]
@@ -141,6 +149,13 @@ class Stage(ABC):
     room: ClassVar[str] = "tables"
     batch_rows: ClassVar[int] = 32
     resources: ClassVar[Resources] = Resources()
+    crew: ClassVar[str] = ""
+    prepares: ClassVar[str] = ""
+
+    @property
+    def workers(self) -> str:
+        """Name of the workers that serve the stage: its crew's, where it keeps what it has loaded, else its own."""
+        return self.crew if self.crew and self.resources.actor else self.name
 
     def params(self) -> dict[str, Any]:
         """Return the part of the recipe that determines the rows; it goes into the fingerprint."""
@@ -153,6 +168,14 @@ class Stage(ABC):
     def limits(self) -> tuple[int, int]:
         """Return the most samples and the most bytes that one of its tars may hold."""
         return 100_000, 1_000_000_000
+
+    def schema(self) -> pa.Schema:
+        """Return the schema of its rows: the table's own, unless a column's type depends on the stage."""
+        return tables.schema(self.writes)
+
+    def reads_from(self) -> dict[str, str]:
+        """Return, for a table that several earlier stages write, the one stage whose rows it reads; others: all of them."""
+        return {}
 
     def check(self) -> None:
         """Look for the user's mistakes before anything runs.
@@ -168,13 +191,21 @@ class Stage(ABC):
     def setup(self, context: Context) -> None:
         """Load what serving needs; called once per worker, before the first batch."""
 
+    def prepare(self, batch: Batch, context: Context) -> Any:
+        """Return what ``process`` needs beside the rows, such as decoded audio; runs on a thread while others are processed."""
+        return None
+
+    def prepared(self, batch: Batch, context: Context) -> Any:
+        """Return what :meth:`prepare` makes of a batch, made ahead of time or now; raises what it raised."""
+        return batch.ahead.result() if batch.ahead else self.prepare(batch, context)
+
     @abstractmethod
     def process(self, batch: Batch, context: Context) -> Result:
         """Serve a batch; raise :class:`schemas.errors.Reject` only where a batch is a single row."""
 
     def stream(self, context: Context) -> Iterator[Result]:
         """Yield all rows of a source, in one piece unless it says otherwise: they may be millions."""
-        yield self.process(Batch(empty(self.writes), {}), context)
+        yield self.process(Batch(self.schema().empty_table(), {}), context)
 
 
 class ConservationError(Exception):

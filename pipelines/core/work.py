@@ -8,16 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipelines.core.commit import ALL, Marker, marker_name, parse_marker, table_name
-from pipelines.core.graph import Node
+from pipelines.core.graph import Node, spans_all
 from pipelines.core.stage import Context
 from pipelines.core.worker import Task
 from pipelines.core.workspace import Workspace
 from schemas.ids import canonical_json, fingerprint
-
-
-def spans_all(node: Node) -> bool:
-    """Say whether a stage is one task over all partitions."""
-    return node.stage.waits or not node.stage.reads
 
 
 def content_read(source: Node, partition: int, markers: Mapping[tuple[str, int], Marker], partitions: int) -> str:
@@ -117,6 +112,16 @@ class Work:
     def task(self, node: Node, partition: int) -> Task:
         """Return the task as it is to be given to a worker."""
         return Task(node, partition, self.inputs(node, partition), self.sources[node.stage.name])
+
+    def bundle(self, node: Node, partition: int) -> tuple[Task, ...]:
+        """Return the task of a partition that is ready, and with it those of other stages that are and prepare the same."""
+        tasks = [self.task(node, partition)]
+        for other in self.nodes if node.stage.prepares else ():
+            queue = self.ready[other.stage.name]
+            if other.stage.prepares == node.stage.prepares and partition in queue:
+                queue.remove(partition)
+                tasks.append(self.task(other, partition))
+        return tuple(tasks)
 
     def commit(self, node: Node, marker: Marker, reused: bool = False) -> None:
         """Take note that a partition is committed, and see what this makes ready."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
 import traceback
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -16,12 +21,15 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from pipelines.core.commit import ALL, Commit, Marker, marker_name, table_name
-from pipelines.core.graph import Node
-from pipelines.core.stage import Batch, Context, Refusal, Result, Stage, conserve, empty
+from pipelines.core.graph import Node, spans_all
+from pipelines.core.stage import Batch, Context, Refusal, Result, Stage, conserve
 from pipelines.core.stop import check_stop
 from pipelines.core.workspace import Workspace, is_host_fault
 from schemas import __version__
 from schemas.errors import Reject, RunStopped, UserError
+
+MOST_THREADS = 8
+"""Threads that prepare batches ahead of the model that hears them."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ def read_table(workspace: Workspace, node: Node, partition: int, partitions: int
     """Return one partition of a node's table, or with partition -1 the whole table in order of partitions."""
     wanted = range(partitions) if partition == ALL else [partition]
     parts = [pq.read_table(pa.BufferReader(workspace.read(table_name(node.folder, p)))) for p in wanted]
-    return pa.concat_tables(parts) if parts else empty(node.stage.writes)
+    return pa.concat_tables(parts) if parts else node.stage.schema().empty_table()
 
 
 def load_batch(task: Task, context: Context) -> Batch:
@@ -71,46 +79,117 @@ def load_batch(task: Task, context: Context) -> Batch:
             if node.stage.writes == table
         ]
         read[table] = pa.concat_tables(parts)
-    primary = stage.reads[0] if stage.reads else stage.writes
-    return Batch(read.pop(primary) if stage.reads else empty(stage.writes), read)
+    return Batch(read.pop(stage.reads[0]) if stage.reads else stage.schema().empty_table(), read)
 
 
 def run_task(task: Task, context: Context) -> Marker:
-    """Serve and commit one task; ``stage.setup`` has been called.
+    """Serve and commit one task; see :func:`run_tasks`."""
+    return run_tasks((task,), context)[0]
+
+
+def run_tasks(tasks: Sequence[Task], context: Context) -> list[Marker]:
+    """Serve and commit the tasks of one bundle, batch by batch beside each other; ``setup`` of their stages has been called.
+
+    Args:
+        tasks: one task, or tasks of one partition whose stages read the same rows and prepare the same.
+        context: what the stages may know.
 
     Raises:
-        ConservationError: the stage lost or invented a row.
+        ConservationError: a stage lost or invented a row.
         RunStopped: the machine cannot go on (disk full, read-only, out of memory).
     """
-    stage, began = task.node.stage, time.perf_counter()
-    if (stage.revisions(), stage.version) != (task.node.identity["revisions"], task.node.identity["version"]):
-        raise RunStopped(
-            f"stage {stage.name}: its prompts, tables, models or code are not those that the run was planned with; "
-            "run the same command again and it is planned anew"
-        )
     try:
-        # A commit of an older input may stand here; its marker must be gone before its files are.
-        context.workspace.remove(marker_name(task.node.folder, task.partition))
-        whole = load_batch(task, context)
         # One thread of linear algebra: a sum in another order is another sum, and the number of threads is the machine's.
-        with threadpool_limits(1), Commit(stage, context, task.node.folder, task.partition) as commit:
-            if stage.waits or not stage.reads:
-                _serve_whole(stage, whole, context, commit)
+        with threadpool_limits(1), contextlib.ExitStack() as stack:
+            servings = [_Serving(task, context, stack) for task in tasks]
+            if spans_all(tasks[0].node):
+                servings[0].serve_whole()
             else:
-                for batch in whole.slices(1 if task.careful else stage.batch_rows):
+                batches = zip(*(serving.batches() for serving in servings), strict=True)
+                for beside in stack.enter_context(contextlib.closing(_prepared(tasks[0], batches, context))):
                     check_stop()
-                    commit.add(batch.rows.num_rows, _serve(stage, batch, context, task))
-        if task.careful:  # no row is at hand any more, and none may be blamed for what happens from here on
-            context.workspace.remove(task.trail)
-        inputs = dict(task.inputs) | ({"source": task.source} if task.source else {})
-        return commit.finish(task.node.fingerprint, inputs, time.perf_counter() - began, versions())
+                    for serving, batch in zip(servings, beside, strict=True):
+                        serving.serve(batch)
+        return [serving.finish() for serving in servings]
     except Exception as error:
         if is_host_fault(error):
             words = getattr(error, "strerror", None) or "out of memory"
+            names = ", ".join(task.node.stage.name for task in tasks)
             raise RunStopped(
-                f"stage {stage.name}, partition {task.partition}: {words}; mend it and run the same command again"
+                f"stage {names}, partition {tasks[0].partition}: {words}; mend it and run the same command again"
             ) from error
         raise
+
+
+def _prepared(
+    task: Task, batches: Iterable[tuple[Batch, ...]], context: Context
+) -> Generator[tuple[Batch, ...], None, None]:
+    """Yield batches while those that follow are prepared on threads, each once for all the tasks of the bundle.
+
+    Nothing is prepared ahead of a careful task, so that what ends its process is the row at hand.
+    """
+    stage = task.node.stage
+    if not stage.prepares or task.careful:
+        yield from batches
+        return
+    threads = max(1, min(MOST_THREADS, len(os.sched_getaffinity(0)) // 2))
+    waiting: deque[tuple[Batch, ...]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for beside in batches:
+                ahead = pool.submit(stage.prepare, beside[0], context)
+                for batch in beside:
+                    batch.ahead = ahead
+                waiting.append(beside)
+                if len(waiting) > threads:
+                    yield waiting.popleft()
+            while waiting:
+                yield waiting.popleft()
+        finally:
+            for beside in waiting:
+                if beside[0].ahead:
+                    beside[0].ahead.cancel()
+
+
+class _Serving:
+    """One task while it is served: its rows, its commit, and the seconds that it takes."""
+
+    def __init__(self, task: Task, context: Context, stack: contextlib.ExitStack) -> None:
+        stage, node = task.node.stage, task.node
+        if (stage.revisions(), stage.version) != (node.identity["revisions"], node.identity["version"]):
+            raise RunStopped(
+                f"stage {stage.name}: its prompts, tables, models or code are not those that the run was planned with; "
+                "run the same command again and it is planned anew"
+            )
+        began = time.perf_counter()
+        self.task, self.stage, self.context = task, stage, context
+        # A commit of an older input may stand here; its marker must be gone before its files are.
+        context.workspace.remove(marker_name(node.folder, task.partition))
+        self.rows = load_batch(task, context)
+        self.commit = stack.enter_context(Commit(stage, context, node.folder, task.partition))
+        self.seconds = time.perf_counter() - began
+
+    def batches(self) -> Iterable[Batch]:
+        return self.rows.slices(1 if self.task.careful else self.stage.batch_rows)
+
+    def serve(self, batch: Batch) -> None:
+        began = time.perf_counter()
+        self.commit.add(batch.rows.num_rows, _serve(self.stage, batch, self.context, self.task))
+        self.seconds += time.perf_counter() - began
+
+    def serve_whole(self) -> None:
+        began = time.perf_counter()
+        _serve_whole(self.stage, self.rows, self.context, self.commit)
+        self.seconds += time.perf_counter() - began
+
+    def finish(self) -> Marker:
+        """Write the commit; the tars are closed."""
+        task, began = self.task, time.perf_counter()
+        if task.careful:  # no row is at hand any more, and none may be blamed for what happens from here on
+            self.context.workspace.remove(task.trail)
+        inputs = dict(task.inputs) | ({"source": task.source} if task.source else {})
+        seconds = self.seconds + time.perf_counter() - began
+        return self.commit.finish(task.node.fingerprint, inputs, seconds, versions())
 
 
 def _serve_whole(stage: Stage, batch: Batch, context: Context, commit: Commit) -> None:

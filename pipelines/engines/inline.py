@@ -8,7 +8,7 @@ from pipelines.core.commit import Marker
 from pipelines.core.drive import WorkerLost
 from pipelines.core.graph import Node
 from pipelines.core.stage import Context
-from pipelines.core.worker import Task, run_task
+from pipelines.core.worker import Task, run_tasks
 
 
 class InlineEngine:
@@ -16,27 +16,25 @@ class InlineEngine:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self._task: Task | None = None
+        self._tasks: tuple[Task, ...] = ()
         self._ready: set[str] = set()
 
     def room(self, node: Node) -> bool:
-        """One task at a time."""
-        return self._task is None
+        """One bundle at a time."""
+        return not self._tasks
 
-    def submit(self, task: Task) -> None:
-        """Take the task; it is served in ``wait``."""
-        self._task = task
+    def submit(self, tasks: tuple[Task, ...]) -> None:
+        """Take the tasks; they are served in ``wait``."""
+        self._tasks = tasks
 
     def wait(self) -> Sequence[tuple[Task, Marker | WorkerLost]]:
-        """Serve the task that was submitted."""
-        task, self._task = self._task, None
-        if task is None:
-            return []
-        name = task.node.stage.name
-        if name not in self._ready:
-            task.node.stage.setup(self.context)
-            self._ready.add(name)
-        return [(task, run_task(task, self.context))]
+        """Serve the tasks that were submitted."""
+        tasks, self._tasks = self._tasks, ()
+        for task in tasks:
+            if task.node.stage.name not in self._ready:
+                task.node.stage.setup(self.context)
+                self._ready.add(task.node.stage.name)
+        return list(zip(tasks, run_tasks(tasks, self.context), strict=True))
 
     def release(self, node: Node) -> None:
         """Nothing is held."""

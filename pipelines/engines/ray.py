@@ -28,7 +28,7 @@ from pipelines.core.commit import Marker
 from pipelines.core.drive import WorkerLost
 from pipelines.core.graph import Node
 from pipelines.core.stage import Context, Stage
-from pipelines.core.worker import Task, run_task
+from pipelines.core.worker import Task, run_tasks
 from pipelines.engines.sizing import Size, size_stages
 from schemas.errors import RunStopped, UserError
 
@@ -48,27 +48,32 @@ _LOST = (
 )
 
 
-class StageActor:
-    """A worker that keeps what the stage has loaded."""
+class CrewActor:
+    """A worker that keeps what the stages of its crew have loaded."""
 
-    def __init__(self, stage: Stage, context: Context) -> None:
-        self.context, self.stage, self.ready = context, stage, False
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.stages: dict[str, Stage] = {}
 
-    def run(self, task: Task) -> Marker:
-        """Serve one task with the stage that is set up; a set-up that fails here is told as the error that it is."""
-        if not self.ready:
-            self.stage.setup(self.context)
-            self.ready = True
-        return run_task(replace(task, node=replace(task.node, stage=self.stage)), self.context)
-
-
-def serve_task(task: Task, context: Context) -> Marker:
-    """Set the stage up and serve one task, in a worker that keeps nothing."""
-    task.node.stage.setup(context)
-    return run_task(task, context)
+    def run(self, tasks: tuple[Task, ...]) -> list[Marker]:
+        """Serve one bundle with the stages that are set up; a set-up that fails here is told as the error that it is."""
+        for task in tasks:
+            stage = task.node.stage
+            if stage.name not in self.stages:
+                stage.setup(self.context)
+                self.stages[stage.name] = stage
+        own = [replace(task, node=replace(task.node, stage=self.stages[task.node.stage.name])) for task in tasks]
+        return run_tasks(own, self.context)
 
 
-_SERVE = ray.remote(serve_task)
+def serve_tasks(tasks: tuple[Task, ...], context: Context) -> list[Marker]:
+    """Set the stages up and serve one bundle, in a worker that keeps nothing."""
+    for task in tasks:
+        task.node.stage.setup(context)
+    return run_tasks(tasks, context)
+
+
+_SERVE = ray.remote(serve_tasks)
 
 
 @contextlib.contextmanager
@@ -140,42 +145,44 @@ class RayEngine:
         self.context = context
         self.sizes = size_stages([node.stage for node in nodes], cpus, gpus)
         self._own = os.environ.get("RAY_ADDRESS", "local") == "local"
-        self._most_tasks = max(1, int(cpus)) * QUEUED_PER_WORKER
-        self._running: dict[Any, Task] = {}
+        self._most_bundles = max(1, int(cpus)) * QUEUED_PER_WORKER
+        self._running: dict[Any, tuple[Task, ...]] = {}
         self._actor_of: dict[Any, Any] = {}
         self._pools: dict[str, list[Any]] = {}
         self._load: Counter[Any] = Counter()
 
     def room(self, node: Node) -> bool:
-        """Say whether one more task of this stage may be in flight."""
-        size = self.sizes[node.stage.name]
-        mine = sum(task.node.stage.name == node.stage.name for task in self._running.values())
+        """Say whether one more bundle of this stage's crew may be in flight."""
+        crew, bundles = node.stage.workers, list(self._running.values())
+        mine = sum(tasks[0].node.stage.workers == crew for tasks in bundles)
         if node.stage.resources.actor:
-            return mine < size.workers * QUEUED_PER_WORKER
-        tasks = sum(not task.node.stage.resources.actor for task in self._running.values())
-        return tasks < self._most_tasks and mine < size.workers * QUEUED_PER_WORKER
+            return mine < self.sizes[crew].workers * QUEUED_PER_WORKER
+        others = sum(not tasks[0].node.stage.resources.actor for tasks in bundles)
+        return others < self._most_bundles and mine < self.sizes[crew].workers * QUEUED_PER_WORKER
 
-    def submit(self, task: Task) -> None:
-        """Start a task on a worker or on the least loaded actor of its stage's pool."""
-        stage, size = task.node.stage, self.sizes[task.node.stage.name]
+    def submit(self, tasks: tuple[Task, ...]) -> None:
+        """Start a bundle on a worker or on the least loaded actor of its crew."""
+        stage = tasks[0].node.stage
+        crew = stage.workers
+        size = self.sizes[crew]
         if stage.resources.actor:
-            actor = self._actor(stage, size)
-            reference = actor.run.remote(task)
+            actor = self._actor(crew, size)
+            reference = actor.run.remote(tasks)
             self._actor_of[reference] = actor
             self._load[actor] += 1
         else:
             remote = _SERVE.options(num_cpus=size.cpus, num_gpus=size.gpus, max_retries=0, name=stage.name)
-            reference = remote.remote(task, self.context)
-        self._running[reference] = task
+            reference = remote.remote(tasks, self.context)
+        self._running[reference] = tasks
 
     def wait(self) -> Sequence[tuple[Task, Marker | WorkerLost]]:
-        """Wait for a task to end, a second at most."""
+        """Wait for a bundle to end, a second at most."""
         ended, _ = ray.wait(list(self._running), num_returns=1, timeout=1.0)
-        return [self._collect(reference) for reference in ended]
+        return [outcome for reference in ended for outcome in self._collect(reference)]
 
     def release(self, node: Node) -> None:
-        """End the actors of a finished stage, so that others have their CPUs and GPUs."""
-        for actor in self._pools.pop(node.stage.name, []):
+        """End the actors of a crew that has nothing left to do, so that others have their CPUs and GPUs."""
+        for actor in self._pools.pop(node.stage.workers, []):
             ray.kill(actor)
 
     def close(self) -> None:
@@ -187,22 +194,22 @@ class RayEngine:
             for actor in self._pools.pop(name):
                 ray.kill(actor)
 
-    def _actor(self, stage: Stage, size: Size) -> Any:
-        pool = self._pools.setdefault(stage.name, [])
+    def _actor(self, crew: str, size: Size) -> Any:
+        pool = self._pools.setdefault(crew, [])
         idle = [actor for actor in pool if not self._load[actor]]
         if not idle and len(pool) < size.workers:
-            remote = ray.remote(StageActor).options(num_cpus=size.cpus, num_gpus=size.gpus, max_restarts=0, name=None)
-            pool.append(remote.remote(stage, self.context))
+            remote = ray.remote(CrewActor).options(num_cpus=size.cpus, num_gpus=size.gpus, max_restarts=0, name=None)
+            pool.append(remote.remote(self.context))
             return pool[-1]
         return min(idle or pool, key=lambda actor: self._load[actor])
 
-    def _collect(self, reference: Any) -> tuple[Task, Marker | WorkerLost]:
-        task = self._running.pop(reference)
+    def _collect(self, reference: Any) -> list[tuple[Task, Marker | WorkerLost]]:
+        tasks = self._running.pop(reference)
         actor = self._actor_of.pop(reference, None)
         if actor is not None:
             self._load[actor] -= 1
         try:
-            return task, ray.get(reference)
+            return list(zip(tasks, ray.get(reference), strict=True))
         except lost.RayTaskError as error:
             raise error.cause or error from None
         except _LOST as error:
@@ -210,7 +217,7 @@ class RayEngine:
                 raise RunStopped(
                     "the Ray node of this run ended (killed, or out of memory); the same command goes on from here"
                 ) from None
-            pool = self._pools.get(task.node.stage.name, [])
+            pool = self._pools.get(tasks[0].node.stage.workers, [])
             if actor is not None and actor in pool:
                 pool.remove(actor)
-            return task, WorkerLost(type(error).__name__)
+            return [(task, WorkerLost(type(error).__name__)) for task in tasks]

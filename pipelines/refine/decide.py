@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.core.stage import Batch, Context, Result, Stage
+from pipelines.refine.score import SCORER
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ def decide(scored: list[tuple[dict[str, Any], dict[str, Any]]], min_agreement: f
 
 
 def _score(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the score of a candidate; one that could not be scored has none."""
-    return rows[0] if rows else {"score": None, "supported": 0, "unsupported": []}
+    """Return the agreement of a candidate; one that could not be scored has none."""
+    found = [row for row in rows if row["scorer"] == SCORER]
+    return found[0] if found else {"score": None, "supported": 0, "unsupported": []}
 
 
 def _rank(candidate: dict[str, Any], score: dict[str, Any]) -> tuple[Any, ...]:

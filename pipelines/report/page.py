@@ -40,7 +40,7 @@ SELECT evidence.* FROM evidence JOIN (
         "What was refused, and which of its claims nothing supports",
         """\
 SELECT captions.clip_id, caption, captions.score, unsupported
-FROM captions JOIN scores USING (candidate_id) WHERE decision = 'refused'
+FROM captions JOIN scores USING (candidate_id) WHERE decision = 'refused' AND claims IS NOT NULL
 ORDER BY captions.score""",
     ),
     (

@@ -251,7 +251,7 @@ def test_a_read_only_folder_stops_the_run_in_words(capsys, small_recipe, tmp_pat
 
 def test_the_module_and_the_command_are_one(demo):
     found = subprocess.run(
-        [sys.executable, "-m", "pipelines", "models"], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-m", "pipelines", "models", "list"], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert "signal" in found.stdout
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from taggers import Finding, Waveform, create
+from taggers import Finding, Listener, Waveform, create
 from taggers.descriptors import FACTS, SPANS, measure, spans, spectrogram
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -286,7 +286,7 @@ def check(waveform: Waveform) -> None:
 
 def test_the_listener_states_every_fact_with_its_unit_and_the_spans_as_events() -> None:
     x = np.concatenate([np.zeros(RATE), noise(1.0)])
-    (found,) = create("facts").listen([wave(x)])
+    (found,) = create("facts", Listener).listen([wave(x)])
     facts = [finding for finding in found if finding.kind == "fact"]
     assert [(finding.name, finding.unit) for finding in facts] == [(name, FACTS[name].unit) for name in FACTS]
     assert [finding for finding in found if finding.kind == "event"] == [
@@ -298,6 +298,6 @@ def test_the_listener_states_every_fact_with_its_unit_and_the_spans_as_events() 
 
 def test_a_batch_is_heard_as_its_waveforms_are_alone() -> None:
     batch = [wave(noise(1.0)), wave(sine(440, 0.3), 8000), wave(np.zeros(7)), wave(noise(1.0))]
-    listener = create("facts")
+    listener = create("facts", Listener)
     assert listener.listen(batch) == [listener.listen([waveform])[0] for waveform in batch]
     assert listener.listen([]) == []

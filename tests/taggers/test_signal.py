@@ -14,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import chirp
 
-from taggers import Finding, Waveform, create
+from taggers import Finding, Listener, Waveform, create
 from taggers.signal import RULES
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -22,7 +22,7 @@ ESC50 = DATA / "esc50"
 RATE = 44100  # that of ESC-50, whose rain and wind serve as backgrounds
 
 needs_esc50 = pytest.mark.skipif(not ESC50.exists(), reason="ESC-50 is not here")
-listener = create("signal")
+listener = create("signal", Listener)
 
 Array = NDArray[np.float64]
 

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from dataclasses import dataclass
 
-from pipelines.core.stage import Batch, Context, conserve
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import toy_models
+
+from pipelines.core.graph import Node
+from pipelines.core.stage import Batch, Context, Result, Stage, conserve
 from pipelines.core.tar import Packer
+from pipelines.core.worker import Task, _serve, run_tasks
 from pipelines.core.workspace import Workspace
 from pipelines.ingest.store import encode_flac
+from pipelines.listen import models, zero_shot
+from pipelines.listen.embed import Embed
 from pipelines.listen.publisher import Publisher
 from pipelines.listen.stage import Listen
+from pipelines.listen.zero_shot import ZeroShot
+from pipelines.refine.similarity import Similarity
 from schemas import tables
 from schemas.errors import UserError
-from taggers import base
-from taggers.base import Finding
+from schemas.ontology import default_ontology
+from schemas.recipe import ModelChoice
+from schemas.recipe import ZeroShot as ZeroShotSettings
+from taggers import registry
+from taggers.base import Embedder, Listener
 
 
 def record(**values: object) -> dict:
@@ -87,47 +101,176 @@ def test_a_clip_of_which_nothing_is_published_is_a_declared_drop():
     assert published([clip()], record()) == []
 
 
-class Picky(base.Listener):
-    """Hears the loudness of a clip, and cannot stand a loud one."""
-
-    name, revision = "picky", "1"
-
-    def listen(self, batch):
-        if any(np.abs(wave.samples).max() > 0.5 for wave in batch):
-            raise RuntimeError("too loud")
-        return [[Finding("fact", "peak", float(np.abs(wave.samples).max()))] for wave in batch]
+def tone(hertz: float, seconds: float, rate: int = 16000, level: float = 0.25) -> np.ndarray:
+    return np.rint(level * 32767 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.int16)
 
 
-@pytest.fixture
-def picky(monkeypatch):
-    monkeypatch.setitem(base._registered, "picky", Picky)
-
-
-def test_a_clip_that_a_listener_cannot_serve_costs_that_clip_alone(picky, tmp_path):
-    from pipelines.core.worker import Task, _serve
-
-    workspace, clips = Workspace(str(tmp_path)), []
+def stored(workspace: Workspace, sounds: list[np.ndarray]) -> pa.Table:
+    """Return the rows of ``clips`` of sounds at 16 kHz, which lie in the workspace's store."""
+    clips = []
     with Packer(workspace, "store", 0, 100, 10**9) as packer:
-        for number, level in enumerate((1000, 30000, 2000)):
-            samples = np.full(16000, level, np.int16)
-            clips.append(
-                clip(f"c{number}", place=packer.add("clips", f"c{number}", {"flac": encode_flac(samples, 16000)}))
-            )
-    stage, context = Listen("picky"), Context(workspace, ".", 0, 1)
+        for number, samples in enumerate(sounds):
+            place = packer.add("clips", f"c{number}", {"flac": encode_flac(samples, 16000)})
+            clips.append(clip(f"c{number}", place=place) | {"duration_s": len(samples) / 16000})
+    return tables.from_rows("clips", clips)
+
+
+@pytest.fixture(autouse=True)
+def toys(monkeypatch):
+    """Toy models by name; what other tests made of the names is forgotten."""
+    kinds = (toy_models.Picky, toy_models.Rate, toy_models.Poisoned, toy_models.Pitch)
+    monkeypatch.setattr(registry, "_registered", {kind.name: kind for kind in kinds})
+    for cached in (models._made, models._loaded, zero_shot._directions):
+        cached.cache_clear()
+
+
+def listener(name: str, device: str = "cpu", **settings: object) -> models.Chosen[Listener]:
+    return models.chosen(ModelChoice(use=name, settings=settings), Listener, device)
+
+
+def embedder() -> models.Chosen[Embedder]:
+    return models.chosen(ModelChoice(use="pitch", name="ear"), Embedder, "cpu")
+
+
+def serve(stage: Stage, batch: Batch, context: Context) -> Result:
     stage.setup(context)
-    task = Task(node=None, partition=0, inputs=())  # type: ignore[arg-type]
-    result = _serve(stage, Batch(tables.from_rows("clips", clips), {}), context, task)
+    result = _serve(stage, batch, context, Task(node=None, partition=0, inputs=()))  # type: ignore[arg-type]
+    tables.from_rows(stage.writes, result.rows, stage.schema())
+    return result
+
+
+def test_a_clip_that_a_listener_cannot_serve_costs_that_clip_alone(tmp_path):
+    context = Context(Workspace(str(tmp_path)), ".", 0, 1)
+    clips = stored(context.workspace, [np.full(16000, level, np.int16) for level in (1000, 30000, 2000)])
+    result = serve(Listen(listener("picky")), Batch(clips, {}), context)
     assert {row["clip_id"]: round(row["value"], 3) for row in result.rows} == {"c0": 0.031, "c2": 0.061}
     assert [(r.key, r.error, r.message) for r in result.rejects] == [
         ("c1", "listener_failed", "RuntimeError: too loud")
     ]
 
 
-def test_a_listener_that_there_is_not_is_the_users_mistake():
-    with pytest.raises(UserError, match="did you mean 'facts'"):
-        Listen("fatcs").check()
+def test_a_listener_hears_at_its_own_rate_and_whole_clips(tmp_path):
+    context = Context(Workspace(str(tmp_path)), ".", 0, 1)
+    clips = stored(context.workspace, [tone(440, 1.5), tone(440, 0.25, level=1.0), np.ones(1, np.int16)])
+    rows = serve(Listen(listener("rate")), Batch(clips, {}), context).rows
+    assert [row["value"] for row in rows] == [8000, 1.5, 8000, 0.25, 8000, 1 / 8000]
 
 
-def test_the_device_is_not_part_of_what_is_heard():
-    assert Listen("facts", "cpu").params() == Listen("facts", "cuda").params()
-    assert Listen("facts").revisions() == {"facts": "facts-1"}
+def test_a_stored_clip_that_cannot_be_decoded_costs_that_clip_alone(tmp_path):
+    context = Context(Workspace(str(tmp_path)), ".", 0, 1)
+    rows = stored(context.workspace, [tone(440, 0.5), tone(440, 0.5)]).to_pylist()
+    rows[0]["size"] = 10
+    result = serve(Listen(listener("rate")), Batch(tables.from_rows("clips", rows), {}), context)
+    assert {row["clip_id"] for row in result.rows} == {"c1"}
+    assert [(r.key, r.error) for r in result.rejects] == [("c0", "unexpected_LibsndfileError")]
+
+
+def test_an_embedding_stands_once_per_clip_and_once_per_window_where_there_are_several(tmp_path):
+    context = Context(Workspace(str(tmp_path)), ".", 0, 1)
+    clips = stored(context.workspace, [tone(400, 0.5), np.concatenate([tone(400, 1.0), tone(3600, 1.25)])])
+    stage = Embed(embedder())
+    rows = serve(stage, Batch(clips, {}), context).rows
+    assert [(row["clip_id"], row["span"], row["start_s"], row["end_s"]) for row in rows] == [
+        ("c0", "clip", 0.0, 0.5),
+        ("c1", "clip", 0.0, 2.25),
+        ("c1", "window", 0.0, 1.0), ("c1", "window", 0.5, 1.5), ("c1", "window", 1.0, 2.0), ("c1", "window", 1.25, 2.25),
+    ]  # fmt: skip
+    assert [row["embedding_id"] for row in rows[:2]] == ["c0:ear:0", "c1:ear:0"]
+    made = tables.from_rows("embeddings", rows, stage.schema())
+    assert made.schema.field("vector").type == pa.list_(pa.float16(), 2)
+    vectors = np.array(made.column("vector").to_pylist(), np.float32)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-3)
+    windows = vectors[2:].mean(axis=0)
+    np.testing.assert_allclose(vectors[1], windows / np.linalg.norm(windows), atol=1e-3)
+
+
+def test_zero_shot_tags_are_the_nearest_classes_with_their_share_and_cosine(tmp_path, monkeypatch):
+    context = Context(Workspace(str(tmp_path)), ".", 0, 1)
+    clips = stored(context.workspace, [tone(200, 1.0), tone(3800, 1.0)])
+    embedded = tables.from_rows("embeddings", serve(Embed(embedder()), Batch(clips, {}), context).rows)
+    names = {"/m/09x0r": "low", "/m/07yv9": "high"}
+    renamed = {node.class_id: names.get(node.class_id, node.name) for node in default_ontology().classes}
+    monkeypatch.setattr(zero_shot, "_name", lambda class_id: renamed[class_id])
+    stage = ZeroShot(embedder(), ZeroShotSettings(classes=[*names], top=2, least=0.6))
+    rows = serve(stage, Batch(clips, {"embeddings": embedded}), context).rows
+    assert [(row["clip_id"], row["class_id"]) for row in rows] == [("c0", "/m/09x0r"), ("c1", "/m/07yv9")]
+    assert all(0.6 <= row["confidence"] <= 1 and 0.9 < row["value"] <= 1 for row in rows)
+    assert {row["listener"] for row in rows} == {"zero_shot_ear"}
+    nothing = serve(stage, Batch(clips.slice(0, 1), {"embeddings": embedded.slice(0, 0)}), context)
+    assert nothing.drops == [("c0", "not_embedded")]
+
+
+def test_a_candidate_is_scored_by_its_cosine_with_its_own_clip(tmp_path):
+    context = Context(Workspace(str(tmp_path)), ".", 0, 1)
+    clips = stored(context.workspace, [tone(200, 1.0), tone(3800, 1.0)])
+    embedded = tables.from_rows("embeddings", serve(Embed(embedder()), Batch(clips, {}), context).rows)
+    row = dict.fromkeys(tables.schema("candidates").names) | {"method": "m", "style": "short", "evidence_ids": []}
+    said = [("c0", "a low tone"), ("c0", "a high tone"), ("c1", "a high tone"), ("c9", "a low tone")]
+    asked = [
+        row | {"candidate_id": f"{clip_id}:{n}", "clip_id": clip_id, "text": text}
+        for n, (clip_id, text) in enumerate(said)
+    ]
+    batch = Batch(tables.from_rows("candidates", asked), {"embeddings": embedded})
+    result = serve(Similarity(embedder()), batch, context)
+    scores = [row["score"] for row in result.rows]
+    assert [row["candidate_id"] for row in result.rows] == ["c0:0", "c0:1", "c1:2"]
+    assert scores[0] > 0.99
+    assert scores[2] > 0.99
+    assert scores[1] < 0.3
+    assert result.drops == [("c9:3", "not_embedded")]
+
+
+def test_models_that_there_are_not_or_are_of_another_kind_or_wrongly_set_are_the_users_mistake():
+    with pytest.raises(UserError, match="listen.listeners: .*did you mean 'facts'"):
+        Listen(listener("fatcs")).check()
+    with pytest.raises(UserError, match="'pitch' is no listener; it belongs under listen.embedders"):
+        Listen(listener("pitch")).check()
+    with pytest.raises(UserError, match="'poisoned' has no setting 'peek'; known: peak"):
+        Listen(listener("poisoned", peek=1)).check()
+    with pytest.raises(UserError, match="'poisoned', setting 'peak': 'loud' will not do"):
+        Listen(listener("poisoned", peak="loud")).check()
+    with pytest.raises(UserError, match="zero_shot.classes: 'Dgo' is no class"):
+        ZeroShot(embedder(), ZeroShotSettings(classes=["Dgo"])).check()
+    with pytest.raises(UserError, match="zero_shot.prompts: prompts/none.yaml cannot be read"):
+        ZeroShot(embedder(), ZeroShotSettings(prompts="prompts/none.yaml")).check()
+
+
+def test_the_device_and_the_share_of_a_gpu_are_not_part_of_what_is_heard():
+    assert Listen(listener("facts", "cpu")).params() == Listen(listener("facts", "cuda")).params()
+    assert Listen(listener("facts")).revisions() == {"facts": "facts-1"}
+    assert Listen(listener("poisoned")).params() != Listen(listener("poisoned", peak=0.9)).params()
+
+
+def test_two_listeners_of_one_rate_hear_one_decoding(tmp_path, monkeypatch):
+    decoded = []
+    real = models.from_store
+    monkeypatch.setattr(models, "from_store", lambda flac: decoded.append(1) or real(flac))
+    context = Context(Workspace(str(tmp_path)), ".", 0, 1)
+    clips = stored(context.workspace, [tone(440, 0.1) for _ in range(2 * models.CLIPS_AT_ONCE + 3)])
+    (tmp_path / "tables/clips-0").mkdir(parents=True)
+    pq.write_table(clips, tmp_path / "tables/clips-0/p00000.parquet")
+    source = Node(Given(), (), {})
+    monkeypatch.setattr(Node, "folder", property(lambda node: f"tables/{node.stage.name}-0"))
+    choices = [ModelChoice(use="rate"), ModelChoice(use="rate", name="again")]
+    stages = [Listen(models.chosen(choice, Listener, "cpu")) for choice in choices]
+    identity = [{"revisions": stage.revisions(), "version": stage.version} for stage in stages]
+    nodes = [Node(stage, (source,), each) for stage, each in zip(stages, identity, strict=True)]
+    markers = run_tasks([Task(node, 0, ()) for node in nodes], context)
+    assert [marker.rows_out for marker in markers] == [len(clips)] * 2
+    assert len(decoded) == len(clips)
+    heard = [
+        pq.read_table(tmp_path / f"tables/{name}-0/p00000.parquet").column("value").to_pylist()
+        for name in ("listen_rate", "listen_again")
+    ]
+    assert heard[0] == heard[1] == [8000, 0.1] * len(clips)
+
+
+@dataclass(frozen=True)
+class Given(Stage):
+    """Clips that lie there already."""
+
+    name = "clips"
+    writes = "clips"
+
+    def process(self, batch: Batch, context: Context) -> Result:
+        raise AssertionError("nobody asks for them")

@@ -1,0 +1,144 @@
+"""The models by name: Earloom's own and those of installed packages, found as entry points and imported when asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from taggers.base import Embedder, Listener, Model
+
+GROUP = "earloom.listeners"
+
+Kind = TypeVar("Kind", bound=Model)
+
+
+class UnknownModel(LookupError):
+    """No model has this name, or it is not of the kind that was asked for; the message says what is known or near."""
+
+
+class MissingExtra(ImportError):
+    """The model exists, but its libraries are not installed; the message says which extra brings them."""
+
+
+class BadSettings(ValueError):
+    """A setting is unknown or will not do; the message names it and the mend."""
+
+
+# Built-ins are entry points too, so that a user's package and this one are loaded by the same lines. One that
+# needs more than the core writes the extra that brings it in brackets: "module:Class [extra]".
+BUILT_IN: tuple[EntryPoint, ...] = (
+    EntryPoint("facts", "taggers.descriptors:FactsListener", GROUP),
+    EntryPoint("signal", "taggers.signal:SignalListener", GROUP),
+    EntryPoint("demo_tagger", "taggers.demo_tagger:DemoTagger [models]", GROUP),
+    EntryPoint("demo_clap", "taggers.clap_transformers:DemoClap [models]", GROUP),
+    EntryPoint("clap_transformers", "taggers.clap_transformers:TransformersClap [models]", GROUP),
+    EntryPoint("clap_laion", "taggers.clap_laion:LaionClap [clap]", GROUP),
+    EntryPoint("panns_tags", "taggers.panns:PannsTags [panns]", GROUP),
+    EntryPoint("panns_events", "taggers.panns:PannsEvents [panns]", GROUP),
+)
+
+_registered: dict[str, Callable[..., Model]] = {}
+
+
+def register(name: str, factory: Callable[..., Model]) -> None:
+    """Make a model known to this process, for a notebook or a test; workers find only entry points.
+
+    Raises:
+        ValueError: the name is taken.
+
+    """
+    if name in available():
+        raise ValueError(f"a listener named {name!r} is already known")
+    _registered[name] = factory
+
+
+def available() -> list[str]:
+    """Names that `create` knows, sorted; nothing is imported to tell."""
+    return sorted({*_registered, *_installed()})
+
+
+def create(name: str, kind: type[Kind], settings: Mapping[str, Any] | None = None) -> Kind:
+    """Make a model, not yet loaded, importing its module only now.
+
+    Args:
+        name: the name.
+        kind: `Listener` or `Embedder`.
+        settings: what the recipe sets of it.
+
+    Raises:
+        UnknownModel: nothing of this kind has this name.
+        MissingExtra: its libraries are not installed.
+        BadSettings: a setting is unknown or will not do.
+        MissingWeights: its weights are not where they are looked for.
+        TypeError: what the name leads to is no model.
+
+    """
+    factory = find(name)
+    model = factory(*_settings(name, factory, settings or {}))
+    if isinstance(model, kind):
+        return model
+    for other, key in ((Listener, "listeners"), (Embedder, "embedders")):
+        if isinstance(model, other):
+            raise UnknownModel(f"{name!r} is no {kind.__name__.lower()}; it belongs under listen.{key}")
+    raise TypeError(f"{name!r} leads to {model!r}, which does not have the attributes of a {kind.__name__}")
+
+
+def find(name: str) -> Callable[..., Model]:
+    """Return the class of a model, importing its module only now; raises as `create` does."""
+    if name in _registered:
+        return _registered[name]
+    installed = _installed()
+    if name in installed:
+        return _load(installed[name])
+    near = difflib.get_close_matches(name, available(), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(available())}"
+    raise UnknownModel(f"no listener is named {name!r}; {hint}")
+
+
+def extras(name: str) -> tuple[str, ...]:
+    """Return the extras that a model needs; empty: the core is enough, or the name is not known."""
+    installed = _installed()
+    return tuple(installed[name].extras) if name in installed else ()
+
+
+def _settings(name: str, factory: Callable[..., Model], raw: Mapping[str, Any]) -> tuple[Any, ...]:
+    kind = getattr(factory, "settings_type", None)
+    fields = list(kind.model_fields) if kind else []
+    if unknown := sorted(raw.keys() - set(fields)):
+        known = f"known: {', '.join(fields)}" if fields else "it has none"
+        raise BadSettings(f"{name!r} has no setting {unknown[0]!r}; {known}")
+    if not kind or not fields:
+        return ()
+    try:
+        return (kind.model_validate(dict(raw)),)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(step) for step in first["loc"])
+        words = first["msg"].removeprefix("Value error, ")
+        raise BadSettings(f"{name!r}, setting {key!r}: {first['input']!r} will not do: {words}") from None
+
+
+def _installed() -> dict[str, EntryPoint]:
+    """Built-in and installed entry points by name; one name that leads to two places is an error."""
+    found: dict[str, EntryPoint] = {}
+    for point in (*BUILT_IN, *entry_points(group=GROUP)):
+        if found.setdefault(point.name, point).value != point.value:
+            raise ValueError(f"{point.name!r} names both {found[point.name].value} and {point.value}")
+    return found
+
+
+def _load(point: EntryPoint) -> Callable[..., Model]:
+    try:
+        return point.load()
+    except ModuleNotFoundError as error:
+        if not point.extras or error.name == point.module:
+            raise
+        package = point.dist.name if point.dist else "earloom"
+        extra = ",".join(point.extras)
+        raise MissingExtra(
+            f"listener {point.name!r} needs {error.name!r}: pip install '{package}[{extra}]'", name=error.name
+        ) from error
