@@ -154,15 +154,15 @@ TABLES: dict[str, pa.Schema] = {
         Column(
             "band_limit_hz",
             _F,
-            "where the spectrum as decoded ends in a cliff, in Hz: once sampled at about twice this, or coded with a "
-            "low-pass; null: no cliff found",
+            "where the spectrum of what is kept ends in a cliff, as decoded, in Hz: once sampled at about twice this, or "
+            "coded with a low-pass; null: no cliff found",
             True,
         ),
         Column(
             "coverage",
             _F,
-            "share of the excerpt that the clips of its record hold together, in (0, 1]; by the header's claim where the "
-            "excerpt was not decoded to its end; null: nothing tells its length",
+            "share of the excerpt that the clips of its record hold together, in (0, 1]; where the record names no end, the "
+            "excerpt goes to where the file was found to end, else to its header's claim; null: nothing tells its length",
             True,
         ),
         Column("source_decoder", _S, "`soundfile` or `ffmpeg`"),
