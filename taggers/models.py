@@ -65,6 +65,8 @@ def show(name: str) -> Shown:
         made = find(name)
     except MissingExtra:
         return Shown(name, "?", None, (), f"pip install 'earloom[{','.join(extras(name))}]'", None, {})
+    except (ImportError, AttributeError) as error:  # somebody's package is broken; the others are still there
+        return Shown(name, "?", None, (), f"cannot be imported: {error}", None, {})
     kind = next((kind for kind, method in KINDS.items() if hasattr(made, method)), "?")
     weights: Weights | None = getattr(made, "weights", None)
     folder = models_folder() / weights.folder if weights else None
