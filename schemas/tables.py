@@ -54,6 +54,14 @@ LINK = pa.struct(
         pa.field("score", _F, nullable=False),
     ]
 )
+BIN = pa.struct(
+    [
+        pa.field("calibrated", pa.bool_(), nullable=False),
+        pa.field("clips", _I, nullable=False),
+        pa.field("said", _F, nullable=False),
+        pa.field("labelled", _F, nullable=False),
+    ]
+)
 SOURCE = pa.struct(
     [
         pa.field("clip_id", _S, nullable=False),
@@ -244,6 +252,133 @@ TABLES: dict[str, pa.Schema] = {
             "vector", pa.list_(pa.float16()), "of unit length, rounded to float16; in the files a list of fixed size"
         ),
     ),
+    "listeners": describe(
+        "listeners",
+        "Who listens in this run; a row per stage that writes evidence, also where it then says nothing.",
+        Column("listener", _S, "its name in `evidence`"),
+        Column("stage", _S, "the stage that it listens in"),
+        Column("settings", _S, "what the recipe sets of that stage, as JSON"),
+        Column("revisions", _S, "its revisions: models, prompts and label tables with their hashes, as JSON"),
+    ),
+    "heard": describe(
+        "heard",
+        "One class that one listener names in one clip, beside what the publisher labels there. Every clip has a row of "
+        "`publisher` at least.",
+        Column("clip_id", _S, "the clip"),
+        Column("listener", _S, "who names it; `publisher`: it is a label"),
+        Column(
+            "class_id",
+            _S,
+            "the class as it is named, broader ones not added; null: the publisher's labels of this clip are not all known, "
+            "since it has none, or one without a class",
+            True,
+        ),
+        Column(
+            "confidence",
+            _F,
+            "the highest of the listener's tags and events of this class, in [0, 1], uncalibrated; null: not stated",
+            True,
+        ),
+        Column(
+            "labelled",
+            pa.bool_(),
+            "true: the publisher labels this class or one below it; false: it labels the clip, and neither these nor one "
+            "above, which is no proof of absence: publishers leave out much that is heard; null: not known, for a label is "
+            "broader than the class, or the labels of the clip are not all known",
+            True,
+        ),
+        Column(
+            "fold",
+            _I,
+            "in [0, 5), a hash of the clip's group; null: the group's split is neither `train` nor `val`, and the clip "
+            "calibrates nothing",
+            True,
+        ),
+    ),
+    "calibrations": describe(
+        "calibrations",
+        "What a listener's confidences in a class are worth, by the publishers' labels of clips of the splits `train` and "
+        "`val`, never of `test`. What a listener leaves out counts here neither for nor against it: see `agreements`.",
+        Column("listener", _S, "the listener"),
+        Column("class_id", _S, "the class, one that it names somewhere; null: all its classes together", True),
+        Column("revisions", _S, "the listener's, as in `listeners`"),
+        Column("positives", _I, "clips in which it names the class with a confidence and the publisher labels it"),
+        Column("negatives", _I, "likewise, and the publisher labels neither it nor a class below or above"),
+        Column(
+            "method",
+            _S,
+            "`isotonic`: calibrated on the clips of this class; `pooled`: on those of all classes of the listener, for there "
+            "are too few of its own; `none`: there are too few of all, and the confidences are uncalibrated",
+        ),
+        Column(
+            "confidences",
+            pa.list_(_F),
+            "knots of the calibration, rising; between them it is linear, beyond them constant; empty: uncalibrated",
+        ),
+        Column(
+            "probabilities",
+            pa.list_(_F),
+            "at each knot the share of clips, in (0, 1), that the publisher labels so; not falling; where labels leave out "
+            "what is heard, it is too low",
+        ),
+        Column(
+            "average_precision",
+            _F,
+            "of the clips counted here, ranked by confidence, in [0, 1]; null: fewer than 20 clips, or no positive",
+            True,
+        ),
+        Column(
+            "ece",
+            _F,
+            "expected calibration error of the confidences as stated, in [0, 1], over ten equal parts of [0, 1]; null: fewer "
+            "than 20 clips",
+            True,
+        ),
+        Column(
+            "ece_calibrated",
+            _F,
+            "likewise calibrated, each clip by the fit on the other folds, with which it shares no recording; null: likewise, "
+            "or uncalibrated",
+            True,
+        ),
+        Column("brier", _F, "Brier score of the confidences as stated, in [0, 1]; null: as `ece`", True),
+        Column("brier_calibrated", _F, "likewise calibrated, out of fold; null: as `ece_calibrated`", True),
+        Column(
+            "reliability",
+            pa.list_(BIN),
+            "per tenth of [0, 1], as stated and (`calibrated`) out of fold: clips, the mean that is `said`, the share that "
+            "is `labelled`; empty: not measured",
+        ),
+    ),
+    "agreements": describe(
+        "agreements",
+        "How often two listeners name the same class, the publisher being one of them; each pair stands in both orders. A "
+        "class is named where it or one below it is.",
+        Column("listener", _S, "the one"),
+        Column("other", _S, "the other"),
+        Column(
+            "class_id",
+            _S,
+            "a class that both name in this run; null: all of these together, a clip counting in each",
+            True,
+        ),
+        Column(
+            "clips",
+            _I,
+            "clips of all splits that count: all of the run, also those in which a listener failed; with `publisher`, those "
+            "that it labels, each label having its class, unless a label is broader than the class",
+        ),
+        Column("both", _I, "clips in which both name it"),
+        Column("only_listener", _I, "clips in which `listener` alone names it"),
+        Column("only_other", _I, "clips in which `other` alone names it"),
+        Column("jaccard", _F, "`both` over clips in which either names it, in [0, 1]; null: neither does", True),
+        Column(
+            "kappa",
+            _F,
+            "Cohen's kappa, at most 1, 0 by chance; null: both name it in all of the clips, or both in none",
+            True,
+        ),
+    ),
     "classes": describe(
         "classes",
         "What a clip is known to contain, on the AudioSet ontology; one row says so where nothing is known.",
@@ -423,9 +558,10 @@ def from_rows(table: str, rows: list[dict[str, Any]], wanted: pa.Schema | None =
         ValueError: a key that the schema lacks, a null where the schema has none, or a value of another type.
     """
     wanted = wanted or schema(table)
+    names = set(wanted.names)
     for row in rows:
-        if extra := row.keys() - set(wanted.names):
-            raise ValueError(f"{table}: no column {sorted(extra)[0]!r}")
+        if not names.issuperset(row):
+            raise ValueError(f"{table}: no column {min(row.keys() - names)!r}")
     try:
         made = pa.Table.from_pylist(rows, schema=wanted)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

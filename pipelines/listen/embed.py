@@ -82,7 +82,8 @@ class Embed(Stage):
 
     def process(self, batch: Batch, context: Context) -> Result:
         """Serve rows of ``clips``."""
-        clips, waves = batch.rows.to_pylist(), self.prepared(batch, context)
+        columns = ["clip_id", "source_path", "duration_s"]
+        clips, waves = batch.rows.select(columns).to_pylist(), self.prepared(batch, context)
         model = self.embedder.loaded
         try:
             found = embed(model, waves)

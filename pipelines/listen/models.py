@@ -61,7 +61,7 @@ class Chosen(Generic[Kind]):
 
     @property
     def loaded(self) -> Kind:
-        """The model, loaded on its device in this process."""
+        """The model, loaded in this process: on the recipe's device if it occupies a share of one, else on the CPU."""
         return _loaded(self)
 
     def params(self) -> dict[str, Any]:
@@ -71,9 +71,13 @@ class Chosen(Generic[Kind]):
     @property
     def resources(self) -> Resources:
         """An actor where loading is expensive, else a task."""
-        model = self.model
-        share = model.gpus if self.gpus is None else self.gpus
-        return Resources(gpus=0.0 if self.device == "cpu" else share, actor=model.stateful)
+        return Resources(gpus=self.share, actor=self.model.stateful)
+
+    @property
+    def share(self) -> float:
+        """Share of a GPU that it occupies; 0: it is loaded on the CPU."""
+        share = self.model.gpus if self.gpus is None else self.gpus
+        return 0.0 if self.device == "cpu" else share
 
     @property
     def crew(self) -> str:
@@ -118,5 +122,5 @@ def _made(choice: Chosen[Any]) -> Any:
 def _loaded(choice: Chosen[Any]) -> Any:
     # A model of its own: what is made to be asked for its revision stays light.
     model = create(choice.use, choice.kind, json.loads(choice.settings))
-    model.load(choice.device)
+    model.load(choice.device if choice.share else "cpu")
     return model

@@ -11,7 +11,9 @@ from pipelines.core.workspace import is_host_fault
 from pipelines.listen.evidence import evidence_row
 from pipelines.listen.models import CLIPS_AT_ONCE, Chosen, waveforms
 from schemas.errors import RunStopped
-from taggers.base import Listener, Waveform, hear
+from taggers.base import Finding, Listener, Waveform, hear
+
+FIELDS = tuple(field.name for field in dataclasses.fields(Finding))
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Listen(Stage):
 
     def process(self, batch: Batch, context: Context) -> Result:
         """Serve rows of ``clips``."""
-        clips, waves = batch.rows.to_pylist(), self.prepared(batch, context)
+        clips, waves = batch.rows.select(["clip_id", "source_path"]).to_pylist(), self.prepared(batch, context)
         listener, name = self.listener.loaded, self.listener.name
         result = Result()
         try:
@@ -78,7 +80,9 @@ class Listen(Stage):
             return Result(rejects=[failed(clips[0], error)])
         for clip, findings in zip(clips, answers, strict=True):
             result.rows += [
-                evidence_row(clip["clip_id"], name, listener.revision, n, **dataclasses.asdict(finding))
+                evidence_row(
+                    clip["clip_id"], name, listener.revision, n, **{key: getattr(finding, key) for key in FIELDS}
+                )
                 for n, finding in enumerate(findings)
             ]
             if not findings:
