@@ -20,10 +20,10 @@ import yaml
 from pipelines import attribution
 from pipelines.assemble import stages_of
 from pipelines.core.commit import ALL, Marker, parse_marker
-from pipelines.core.graph import Node, build_graph
-from pipelines.core.work import content_read, spans_all
+from pipelines.core.graph import Node, build_graph, spans_all
+from pipelines.core.work import content_read
 from pipelines.core.workspace import Workspace
-from pipelines.identity.groups import strictest
+from pipelines.identity.groups import home
 from pipelines.ingest.store import from_store
 from pipelines.mix.conflict import present
 from pipelines.mix.levels import scaled, snr_db
@@ -207,7 +207,7 @@ class _Check:
             wanted = range(self.partitions) if partition == ALL else [partition]
             out = [self._parquet(f"{node.folder}/p{p:05d}.parquet") for p in wanted]
             for table in out:
-                if not table.schema.equals(tables.schema(stage.writes), check_metadata=False):
+                if not table.schema.equals(stage.schema(), check_metadata=False):
                     self.wrong(
                         f"stage {name}: its table has other columns than version {tables.VERSION} of {stage.writes}"
                     )
@@ -286,7 +286,7 @@ class _Check:
             self.verdict.looked_at["frames"] = len(frames)
 
     def groups(self) -> None:
-        """A recording is in one group, a group in one split, and a clip of another split is withheld."""
+        """A recording is in one group, a group in its one split, and a clip of another split is withheld."""
         clips = {clip["clip_id"]: clip for clip in self.table("clips")}
         groups, homes = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
         rows = self.table("groups")
@@ -302,13 +302,17 @@ class _Check:
             members[row["group_id"]].add(clip["recording_id"])
             sounds[clip["sha256"]].add(row["group_id"])
         for row in rows:
-            if published[row["group_id"]] != {"train"} and row["split"] != strictest(published[row["group_id"]]):
-                self.wrong(f"group {row['group_id']}: is not used in the split that protects it")
             leaks = len(published[row["group_id"]]) > 1 and clips[row["clip_id"]]["split"] != row["split"]
             if row["group_id"] != min(members[row["group_id"]]) or row["recordings"] != len(members[row["group_id"]]):
                 self.wrong(f"group {row['group_id']}: is not named by its least recording, or counts them wrongly")
             if row["withheld"] != (f"leaks_into_{row['split']}" if leaks else None):
                 self.wrong(f"clip {row['clip_id']}: is withheld, or not, against its group's split")
+        held_out = self.recipe.groups
+        for group, splits in sorted(published.items()):
+            split = home(group, splits, held_out.val, held_out.test, self.recipe.seed)
+            if homes[group] != {split}:
+                which = "was drawn for it" if splits == {"train"} else "protects it"
+                self.wrong(f"group {group}: is not used in the split that {which}, {split}")
         for what, found in (("recording", groups), ("group", homes), ("sound", sounds)):
             for key, places in sorted(found.items()):
                 if len(places) > 1:

@@ -17,10 +17,11 @@ AUDIOSET = "# made\n# num\n# YTID, start_seconds, end_seconds, positive_labels\n
 
 @dataclass
 class Listed:
-    """What an adapter yields: rows by identifier, each told once, and refusals by key."""
+    """What an adapter yields: rows by identifier, each told once, and by key refusals and the reasons of drops."""
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: dict[str, Refusal] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
 
     @property
     def errors(self) -> dict[str, str]:
@@ -52,14 +53,27 @@ def source(root: Path, name: str, path: str = "", splits: dict[str, str] | None 
 
 def listed(root: Path, name: str, path: str = "", splits: dict[str, str] | None = None) -> Listed:
     """Return what the adapter ``name`` yields; every row has the columns of ``records``, and is one where audio is."""
-    found = Listed()
+    found, keys = Listed(), set()
     for row in adapter(name).rows(source(root, name, path, splits)):
-        key = row.key if isinstance(row, Refusal) else row["record_id"]
-        kept: dict[str, Any] = found.refused if isinstance(row, Refusal) else found.rows
-        assert key not in kept, "no two rows have one identifier"
-        kept[key] = row
+        if isinstance(row, tuple):
+            key, reason = row
+            found.dropped[key] = reason
+        elif isinstance(row, Refusal):
+            key = row.key
+            found.refused[key] = row
+        else:
+            key = row["record_id"]
+            found.rows[key] = row
+        assert key not in keys, "no two rows have one identifier"
+        keys.add(key)
     columns = {*tables.schema("records").names, "wanted"}
     assert all(row.keys() == columns and row["wanted"] for row in found.rows.values())
     served = [row for row in found.rows.values() if row["source_path"]]
     tables.from_rows("records", [{name: row[name] for name in columns - {"wanted"}} for row in served])
     return found
+
+
+def read(root: Path, name: str, **splits: str) -> tuple[dict[str, dict[str, Any]], dict[str, str], dict[str, str]]:
+    """Return what the adapter ``name`` yields of ``root``: rows, the messages of refusals, and the reasons of drops."""
+    found = listed(root, name, splits=splits)
+    return found.rows, {key: refusal.message for key, refusal in found.refused.items()}, found.dropped

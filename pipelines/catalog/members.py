@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pipelines.catalog.tables import ALL
 from pipelines.core.workspace import Workspace
 from pipelines.identity.near import Landmarks
+from pipelines.ingest.splits import Word
 from pipelines.unify.names import default_index
 
 Row = dict[str, Any]
@@ -224,19 +225,3 @@ def _classes_of(class_id: str | None, name: str, adapter: str) -> tuple[str, ...
     index = default_index()
     match = index.lookup(class_id or name, adapter) or index.lookup(name, adapter)
     return () if match is None else (match.class_id, *match.also)
-
-
-class Word(str):
-    """A publisher's word for a split, which knows ours."""
-
-    ours: str
-
-
-class Verbatim(dict[str, str]):
-    """A recipe's map of splits that gives adapters the publisher's word, with ours on it: one pass tells both."""
-
-    def get(self, published: str, default: str | None = None) -> Word:  # type: ignore[override]
-        """Return ``published``; its ``ours`` is what the recipe makes of it, else ``default``."""
-        word = Word(published)
-        word.ours = super().get(published, default or published)
-        return word

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.catalog.members import COLUMNS, Listed, Partition, Piece, Row, Verbatim, member_of_record
+from pipelines.catalog.members import COLUMNS, Listed, Partition, Piece, Row, member_of_record
 from pipelines.catalog.tables import CATALOG_TABLES
 from pipelines.core.commit import parquet_bytes, table_name
 from pipelines.core.stage import Refusal
@@ -20,6 +20,7 @@ from pipelines.ingest.adapters import Adapter
 from pipelines.ingest.blacklists import read_blacklists
 from pipelines.ingest.index import Index, listed
 from pipelines.ingest.listing import Source
+from pipelines.ingest.splits import Verbatim
 from pipelines.seal import read_seal
 from schemas import tables
 from schemas.errors import UserError
@@ -95,8 +96,8 @@ def list_recipe(name: str, recipe: Recipe, out: Workspace, into: Sources) -> Non
     """
     for dataset, adapter, source in listed(recipe.data.datasets, recipe.data.root or ""):
         if dataset.adapter == "wavcaps":
-            for blacklist, recordings in read_blacklists(source.folder).items():
-                into.blacklists.setdefault(blacklist, set()).update(recordings)
+            for called, blacklist in read_blacklists(source.folder).items():
+                into.blacklists.setdefault(called, set()).update(blacklist.recordings)
         members: list[Row] = []
         refused: list[Row] = []
         for row in _told(name, dataset, adapter, source):

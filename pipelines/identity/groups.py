@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipelines.core.stage import Batch, Context, Result, Stage
 from pipelines.identity.near import near_duplicates
+from schemas.ids import seed_for
 
 PROTECTED = ("test", "val")
 """A group that stands in several splits stays in the first of these, else in one of another name, and last in train."""
@@ -58,8 +59,8 @@ class Groups(Stage):
         result = Result()
         for clip in clips:
             own = group[clip["recording_id"]]
-            home = self._home(own, splits[own], context)
-            leaks = len(splits[own]) > 1 and clip["split"] != home
+            split = home(own, splits[own], self.val, self.test, context.run_seed)
+            leaks = len(splits[own]) > 1 and clip["split"] != split
             result.rows.append(
                 {
                     "clip_id": clip["clip_id"],
@@ -67,18 +68,27 @@ class Groups(Stage):
                     "group_id": own,
                     "recordings": len(members[own]),
                     "links": shown[clip["clip_id"]],
-                    "split": home,
-                    "withheld": f"leaks_into_{home}" if leaks else None,
+                    "split": split,
+                    "withheld": f"leaks_into_{split}" if leaks else None,
                 }
             )
         return result
 
-    def _home(self, group_id: str, splits: set[str], context: Context) -> str:
-        """Return the split in which a group may be used."""
-        if splits != {"train"}:
-            return strictest(splits)
-        drawn = context.seed(self.name, group_id) / 2**63
-        return "test" if drawn < self.test else "val" if drawn < self.test + self.val else "train"
+
+def home(group_id: str, splits: Collection[str], val: float, test: float, run_seed: int) -> str:
+    """Return the split in which a group may be used.
+
+    Args:
+        group_id: the group.
+        splits: the splits that its clips stand in; if that is ``train`` alone, the split is drawn.
+        val: share of such groups that goes to ``val``, in [0, 1).
+        test: likewise to ``test``.
+        run_seed: the seed of the run.
+    """
+    if set(splits) != {"train"}:
+        return strictest(splits)
+    drawn = seed_for(run_seed, Groups.name, group_id) / 2**63
+    return "test" if drawn < test else "val" if drawn < test + val else "train"
 
 
 def strictest(splits: Iterable[str]) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.errors import UserError
+
 FRAME_S = 0.064
 """Seconds of one frame of `times`: 65,536 of them are 70 minutes."""
 NEAR_SCORE, NEAR_SHARED = 0.05, 8
@@ -24,6 +26,8 @@ _BESIDE = 2
 """Frames by which offsets may differ and still be one."""
 _AT_ONCE = 1 << 22
 """Pairs of landmarks that the join holds at once, of about 60 bytes each."""
+_CLIP_BITS, _PLACE_BITS = 22, 32
+"""Bits in which the join numbers clips and landmarks, beside what else it packs into 64 bits."""
 
 Landmarks = tuple[NDArray[np.uint32], NDArray[np.uint16]]
 """Hashes and times of one clip, equally long, in any order."""
@@ -96,12 +100,12 @@ def near_duplicates(
         times: as long as ``hashes``.
 
     Raises:
-        ValueError: the three are not equally long, an id comes twice, or there are 2^22 clips or more.
+        ValueError: the three are not equally long, or an id comes twice.
+        UserError: they are too many; see :func:`check_size`.
     """
     if not len(clip_ids) == len(hashes) == len(times) or len(set(clip_ids)) < len(clip_ids):
         raise ValueError("every clip needs an id of its own, hashes and times")
-    if len(clip_ids) >> 22:
-        raise ValueError(f"{len(clip_ids)} clips are too many for one join, which takes fewer than 2^22")
+    check_size(len(clip_ids), sum(map(len, hashes)))
     order = sorted(range(len(clip_ids)), key=lambda n: clip_ids[n])
     clips = [(hashes[n], times[n]) for n in order]
     found = []
@@ -110,6 +114,21 @@ def near_duplicates(
         if match.near:
             found.append(Pair(clip_ids[order[a]], clip_ids[order[b]], match.score, match.offset_s))
     return sorted(found)
+
+
+def check_size(clips: int, landmarks: int) -> None:
+    """Raise UserError for more clips or landmarks than the join can number: beyond that it would mix them up.
+
+    Args:
+        clips: how many clips; fewer than 2^22.
+        landmarks: how many landmarks they have together; fewer than 2^32, which are about 19,000 hours of sound.
+    """
+    for count, what, bits in ((clips, "clips", _CLIP_BITS), (landmarks, "landmarks", _PLACE_BITS)):
+        if count >> bits:
+            raise UserError(
+                f"groups: {count} {what} are too many for one run, which takes fewer than 2^{bits}; "
+                "make several runs and hold them against each other with `earloom catalog build`"
+            )
 
 
 def _candidates(clips: list[Landmarks]) -> Iterator[tuple[int, int]]:

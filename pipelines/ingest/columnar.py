@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)
 _BUFFER = 1 << 20
 
 
-class Columnar:
+class Columnar(ABC):
     """An open file; ``schema`` is its arrow schema.
 
     Attributes:
@@ -29,6 +30,7 @@ class Columnar:
     schema: pa.Schema
     starts: list[int]
 
+    @abstractmethod
     def batches(self, leaves: list[Leaf], group: int, rows: int) -> Iterator[pa.RecordBatch]:
         """Yield one group's rows in order; in them are the columns of ``leaves``, and maybe other fields of these.
 
@@ -37,11 +39,10 @@ class Columnar:
             group: index into ``starts``.
             rows: most rows of a batch, where the file does not say it itself.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def nulls(self, leaf: Leaf, group: int) -> int | None:
         """Return how many values of a leaf are null in a group; None: only reading it tells."""
-        raise NotImplementedError
 
     def group_of(self, row: int) -> int:
         """Return the group that a row lies in; the last one for a row beyond the end."""

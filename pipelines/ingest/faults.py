@@ -11,7 +11,7 @@ SOURCE_FAULTS = {errno.EIO, errno.EACCES, errno.EPERM}
 """Faults of one file: a stage that writes nothing itself may blame what it cannot read on the record."""
 
 
-def unchanged(path: Path, file_bytes: int | None) -> None:
+def check_unchanged(path: Path, file_bytes: int | None) -> None:
     """Stop the run where a file that was listed is gone, or has another size.
 
     Args:

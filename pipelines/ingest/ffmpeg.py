@@ -16,23 +16,25 @@ from typing import Any
 from pipelines.ingest.headers import read_header
 from schemas.errors import Reject
 
-ERROR = re.compile(r"^(?:\[[^\]\n]* @ 0x[0-9a-f]+\] )*\[(?:error|fatal)\] (.*)", re.MULTILINE)
+_ERROR = re.compile(r"^(?:\[[^\]\n]* @ 0x[0-9a-f]+\] )*\[(?:error|fatal)\] (.*)", re.MULTILINE)
 """A line of the log that says what went wrong."""
 _DURATION = re.compile(r"^\[info\]   Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
+"""The container's length in the log: hours, minutes, seconds."""
+_MAPPED = "\n[info] Stream mapping:"
+"""What the log says between what is in the file and how decoding it goes."""
 _MOST_LOG = 1 << 20
+"""Bytes of the log that are kept, the first: a broken film may complain of every packet."""
 _PIPE_BYTES = 1 << 20
+"""Bytes that ffmpeg may be ahead of its reader."""
 
 
 class Ffmpeg:
     """A running ffmpeg whose output is read in pieces and whose log is kept beside it.
 
     Args:
-        command: as :func:`compiled` gives it; it reads ``file:/dev/stdin`` and writes to ``pipe:1``.
+        command: as :func:`command_line` gives it; it reads ``file:/dev/stdin`` and writes to ``pipe:1``.
         path: the file. ffmpeg gets it open and not its name, so that its content alone decides what it is.
         timeout_s: seconds that ffmpeg may be silent.
-
-    Raises:
-        Reject: ``decode_timeout``, from :meth:`read`.
     """
 
     def __init__(self, command: list[str], path: Path, timeout_s: float) -> None:
@@ -43,9 +45,8 @@ class Ffmpeg:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._output, self._complaints = self._process.stdout, self._process.stderr
-        with contextlib.suppress(
-            AttributeError, OSError
-        ):  # where it can be had: ffmpeg decodes on while a block is served
+        # With a larger pipe, where one can be had, ffmpeg decodes on while a block is served.
+        with contextlib.suppress(AttributeError, OSError):
             fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._selector.register(self._output, selectors.EVENT_READ)
         self._selector.register(self._complaints, selectors.EVENT_READ)
@@ -56,7 +57,11 @@ class Ffmpeg:
         return self._log.decode(errors="replace")
 
     def read(self, size: int) -> bytes:
-        """Return the next ``size`` bytes of output; fewer only at its end."""
+        """Return the next ``size`` bytes of output; fewer only at its end.
+
+        Raises:
+            Reject: ``decode_timeout``.
+        """
         while len(self._ready) < size and self._selector.get_map():
             events = self._selector.select(self._timeout_s)
             if not events:
@@ -78,7 +83,7 @@ class Ffmpeg:
 
         What ffmpeg has against tags and pictures it says before it maps the streams.
         """
-        return self._process.wait(), ERROR.findall(self.log.partition("Stream mapping:")[2])
+        return self._process.wait(), _ERROR.findall(while_decoding(self.log))
 
     def close(self) -> None:
         """End it, whatever it is doing."""
@@ -89,14 +94,24 @@ class Ffmpeg:
         self._complaints.close()
 
 
+def while_decoding(log: str) -> str:
+    """Return what a log says of decoding; empty: ffmpeg did not come to it."""
+    return log.partition(_MAPPED)[2]
+
+
 def first_error(log: str) -> str:
     """Return the first thing that went wrong, in ffmpeg's words."""
-    first = ERROR.search(log)
+    first = _ERROR.search(log)
     return first[1].rstrip(". ") if first else "no reason given"
 
 
 def claimed_s(path: Path, log: str) -> float | None:
-    """Return the container's length in seconds, if it states one; 0.00 is but a length rounded down."""
+    """Return the length that a file's container states, in seconds; None: it states none.
+
+    Args:
+        path: the file.
+        log: what ffmpeg said of it. A length of 0.00 there is one rounded down, and an estimate is no statement.
+    """
     with path.open("rb") as file:
         header = read_header(file, os.fstat(file.fileno()).st_size)
     if header.family in ("riff", "flac"):
@@ -107,16 +122,24 @@ def claimed_s(path: Path, log: str) -> float | None:
     return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) or None
 
 
-def compiled(wanted: Any) -> list[str]:
-    """Return the command line of an output of ffmpeg-python's, with a log that :data:`ERROR` understands."""
-    quiet = wanted.global_args("-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info")
+def command_line(output: Any) -> list[str]:
+    """Return the command that makes an output of ffmpeg-python's, with a log as this module reads it.
+
+    Raises:
+        Reject: ``no_decoder`` (there is no ffmpeg).
+    """
+    quiet = output.global_args("-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info")
     command: list[str] = quiet.compile(cmd=binary())
     return command
 
 
 @lru_cache(maxsize=1)
 def binary() -> str:
-    """Return the ffmpeg that imageio-ffmpeg carries, else the machine's own."""
+    """Return the path of the ffmpeg that imageio-ffmpeg carries, else of the machine's own.
+
+    Raises:
+        Reject: ``no_decoder`` (there is neither).
+    """
     import imageio_ffmpeg
 
     try:

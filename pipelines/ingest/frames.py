@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 
 from pipelines.core.stage import Batch, Blob, Context, Refusal, Result, Stage
 from pipelines.ingest import ffmpeg
-from pipelines.ingest.faults import SOURCE_FAULTS, unchanged
+from pipelines.ingest.faults import SOURCE_FAULTS, check_unchanged
 from pipelines.ingest.pictures import NoPictures, holds_recording, jpeg_size, pictures
 from schemas.errors import Reject, UserError
 
 _FAR_S = 10.0
-"""Times further apart are sought one by one, since what lies between them would be decoded for nothing."""
+"""Seconds. Times further apart are sought one by one, since what lies between them would be decoded for nothing."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Frames(Stage):
     def _serve(self, clip: dict[str, Any], record: dict[str, Any], root: Path) -> Result:
         path, result = root / clip["video_path"], Result()
         own = clip["video_path"] == clip["source_path"]
-        unchanged(path, record["file_bytes"] if own else None)
+        check_unchanged(path, record["file_bytes"] if own else None)
         start_s = clip["source_start_s"] if own else film_start(path, clip, record)
         step_s = clip["duration_s"] / self.frames
         times = [(number + 0.5) * step_s for number in range(self.frames)]
@@ -101,9 +101,7 @@ class Frames(Stage):
 def film_start(path: Path, clip: dict[str, Any], record: dict[str, Any]) -> float:
     """Return where a clip begins in the film beside its audio, in seconds: the film may be cut where the audio is whole.
 
-    The rule is that of :func:`pipelines.ingest.stage.excerpt`: a film holds the recording if it is more than 1 s longer
-    than the excerpt and reaches to half a second before its end. Its length is what its container states, or
-    what it shows if that states none.
+    The rule is that of :func:`pipelines.ingest.stage.excerpt`; see :func:`pipelines.ingest.pictures.holds_recording`.
 
     Args:
         path: the film.

@@ -14,6 +14,7 @@ from pipelines.core.stage import Batch, Context, Refusal, Result, Stage
 from pipelines.ingest.adapters import Adapter, Drop, Row, adapter
 from pipelines.ingest.contamination import EvaluationSet, resolve
 from pipelines.ingest.listing import AUDIO, CONTAINERS, Source, list_files, sha256
+from pipelines.ingest.splits import Asked
 from schemas.errors import UserError
 from schemas.ids import fingerprint
 from schemas.licences import COMMERCIAL
@@ -45,7 +46,7 @@ class Index(Stage):
     """
 
     name: ClassVar[str] = "index"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[str] = "records"
     key: ClassVar[str] = "record_id"
     out_key: ClassVar[str] = "record_id"
@@ -87,7 +88,7 @@ class Index(Stage):
                 # Without metadata, what is served and what is left out depends on files of every name.
                 if file.suffix in AUDIO or file.suffix in CONTAINERS or not metadata:
                     seen.update(f"{file.path}\0{file.size}\n".encode("utf-8", "surrogateescape"))
-        for name in dict.fromkeys(self.data.decontaminate):
+        for name in self.data.decontaminate:
             found = resolve(name, self.data.datasets, Path(context.data_root))
             seen.update(f"{name}\0{fingerprint([sorted(found.recordings), found.unnamed])}\n".encode())
         return seen.hexdigest()
@@ -97,10 +98,7 @@ class Index(Stage):
         listed = list(self._listed(context))
         absent = {name_of(dataset) for dataset in self.data.datasets} - {source.name for _, _, source in listed}
         result, found = Result(drops=[(name, "optional_dataset_absent") for name in sorted(absent)]), False
-        sets = [
-            resolve(name, self.data.datasets, Path(context.data_root))
-            for name in dict.fromkeys(self.data.decontaminate)
-        ]
+        sets = [resolve(name, self.data.datasets, Path(context.data_root)) for name in self.data.decontaminate]
         result.drops += [(each.name, f"{each.unnamed} of its rows name no recording") for each in sets if each.unnamed]
         times = Counter[str]()
         for _, module, source in listed:
@@ -194,19 +192,6 @@ def listed(
             )
         elif not dataset.optional:
             raise UserError(f"{key} is not a folder in {root}; mend it, or add `optional: true`")
-
-
-class Asked(dict[str, str]):
-    """The recipe's words for splits, which remembers what an adapter asked for."""
-
-    def __init__(self, splits: dict[str, str]) -> None:
-        super().__init__(splits)
-        self.asked: set[str] = set()
-
-    def get(self, published: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        """Return our word for a publisher's split."""
-        self.asked.add(published)
-        return super().get(published, default)
 
 
 def name_of(dataset: Dataset) -> str:

@@ -86,10 +86,10 @@ class File:
 
     @property
     def stem(self) -> str:
-        """The name without its last extension, composed as Unicode's NFC: file systems differ."""
+        """The name without its last extension, composed as Unicode's NFC."""
         name = self.path[self.path.rfind("/") + 1 :]
         dot = name.rfind(".")
-        return _composed(name[:dot] if dot > 0 else name)
+        return composed(name[:dot] if dot > 0 else name)
 
     @property
     def suffix(self) -> str:
@@ -99,8 +99,14 @@ class File:
         return name[dot:].lower() if dot > 0 else ""
 
 
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
+    """Return a name composed as Unicode's NFC: file systems and tables differ."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def rank(suffix: str) -> tuple[bool, bool]:
+    """Return where a format stands among several of one recording: sound before films, lossless before the rest."""
+    return suffix in VIDEO, suffix not in _LOSSLESS
 
 
 @dataclass(frozen=True)
@@ -163,8 +169,7 @@ class Source:
         return None
 
     def _rank(self, file: File, folders: tuple[str, ...]) -> tuple[bool, bool, bool, str]:
-        suffix = file.suffix
-        return not self._lies(file, folders), suffix in VIDEO, suffix not in _LOSSLESS, file.path
+        return not self._lies(file, folders), *rank(file.suffix), file.path
 
     def _lies(self, file: File, words: tuple[str, ...]) -> bool:
         above = self.below(file).rpartition("/")[0]
@@ -270,7 +275,7 @@ def _by_stem(files: Iterable[File], suffixes: frozenset[str]) -> _ByStem:
 def _named(files: _ByStem, stems: Iterable[str]) -> Iterator[list[File]]:
     """Yield the files of each stem that there is."""
     for stem in stems if files else ():
-        if found := files.get(stem if stem.isascii() else _composed(stem)):
+        if found := files.get(stem if stem.isascii() else composed(stem)):
             yield [found] if isinstance(found, File) else found
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-import unicodedata
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from pipelines.ingest.listing import AUDIO, VIDEO, File, Source
+from pipelines.ingest.listing import AUDIO, File, Source, composed, rank
 
 OURS = {
     "train": "train",
@@ -24,7 +23,6 @@ OURS = {
     "development": "development",
 }
 """Publishers' splits -> ours. What `dev` is differs: a recipe's ``splits`` may say; until then it is a split of its own."""
-_LOSSLESS = (".wav", ".flac", ".aiff", ".aif")
 
 
 def our_split(source: Source, published: str) -> str:
@@ -48,11 +46,6 @@ def split_of_shard(path: str) -> str:
 def shown(name: str) -> str:
     """Return a file's name as text that a table can hold; what is no text there becomes escapes."""
     return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
-
-
-def rank(suffix: str) -> tuple[bool, bool]:
-    """Return where a format stands among several of one recording: sound before films, lossless before the rest."""
-    return suffix in VIDEO, suffix not in _LOSSLESS
 
 
 class Named:
@@ -105,16 +98,12 @@ def _parts(path: str) -> tuple[str, ...]:
 
     That of an absolute path begins with ``/``. A table may have millions of names, for which `pathlib` is slow.
     """
-    *folders, name = _composed(path).split("/")
+    *folders, name = composed(path).split("/")
     stem, _, extension = name.rpartition(".")
     parts = [part for part in (*folders, stem if f".{extension}".lower() in AUDIO else name) if part not in ("", ".")]
     return ("/", *parts) if path.startswith("/") else tuple(parts)
 
 
-def _composed(path: str) -> str:
-    return path if path.isascii() else unicodedata.normalize("NFC", path)
-
-
 @lru_cache(maxsize=64)
 def _folders(path: str) -> tuple[str, ...]:
-    return PurePosixPath(_composed(path)).parts
+    return PurePosixPath(composed(path)).parts

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.ingest.decode import TIMEOUT_S
-from pipelines.ingest.ffmpeg import Ffmpeg, claimed_s, compiled, first_error
+from pipelines.ingest.ffmpeg import Ffmpeg, claimed_s, command_line, first_error, while_decoding
 from schemas.errors import Reject
 
 _FILMS = "asf,avi,flv,matroska,mov,mpeg,mpegts,ogg"
@@ -28,11 +28,14 @@ _ROUNDING_S = 0.001
 _QUALITY = 3
 """ffmpeg's scale for JPEG: 1 is best, 31 is worst."""
 _PART = re.compile(rb"Content-length: (\d+)\r\n\r\n")
+"""What stands before each JPEG of a MIME message: its size in bytes."""
 _TICK = re.compile(r"showinfo\S* @ 0x[0-9a-f]+\] \[info\] n: *\d+ pts: *(-?\d+)")
+"""The number of a picture that `fps` gave, as `showinfo` logs it."""
 _SIZE = re.compile(r"^\[info\]   Stream #0:\S+ Video: .*?, (\d+)x(\d+)\b", re.MULTILINE)
-_MAPPED = "\n[info] Stream mapping:"
+"""Width and height that the film claims."""
 _NO_STREAM = re.compile(r"\[(?:error|fatal)\] .*matches no streams")
 _FAULT = re.compile(r"corrupt decoded frame|Error submitting packet to decoder")
+"""What the log says of a picture that cannot be decoded."""
 
 
 class NoPictures(Exception):
@@ -69,6 +72,7 @@ def pictures(
         # ffmpeg was stopped once it had gone far enough. How much further it went by then, and what it met with there, is
         # chance; this time it is not.
         found, first, log = _take(_command(times, start_s, seek_s, height, exact=True), path, timeout_s)
+    # At times before the first picture of the film that one is taken.
     found = found[:1] * (first or 0) + found
     faults = len(_FAULT.findall(log))
     # One fault is the end of a truncated film. After more of them, what is shown is old, or grey, or smeared.
@@ -86,11 +90,11 @@ def _take(command: list[str], path: Path, timeout_s: float) -> tuple[list[bytes]
     _judge(log)
     first = _TICK.search(log)
     found = [output[part.end() : part.end() + int(part[1])] for part in _PART.finditer(output)]
-    return found, int(first[1]) if first else None, log.partition(_MAPPED)[2]
+    return found, int(first[1]) if first else None, while_decoding(log)
 
 
 def _judge(log: str) -> None:
-    """Raise what ffmpeg says of the film as a whole."""
+    """Raise what a log says against the film as a whole; see :func:`pictures`."""
     if _NO_STREAM.search(log):
         raise NoPictures
     size = _SIZE.search(log)
@@ -98,7 +102,7 @@ def _judge(log: str) -> None:
     if "max pixel count" in log or max(width, height) > _MOST_SIDE:
         words = f"{width} x {height} pixels" if size else f"more than {_MOST_PIXELS} pixels"
         raise Reject("absurd_picture_size", f"it claims pictures of {words}")
-    if _MAPPED not in log:
+    if not while_decoding(log):
         raise Reject("corrupt_video", f"no picture can be decoded (ffmpeg: {first_error(log)})")
 
 
@@ -113,7 +117,7 @@ def _command(times: Sequence[float], start_s: float, seek_s: float, height: int,
     seek = {"ss": f"{seek_s:.6f}"} if seek_s else {}
     prefix, until = f"noise=amount=0:drop=gt(dts*tb\\,{last_s - seek_s:.6f})", f"{last_s - seek_s + _AFTER_S:.6f}"
     end = {"bsf:v": prefix} if exact else {"t": until}
-    film = ffmpeg.input("file:/dev/stdin", **seek, **end, **_given())["V:0"]
+    film = ffmpeg.input("file:/dev/stdin", **seek, **end, **_input_options())["V:0"]
     # From here on time counts from times[0]. Rounding up lets `fps` take the last picture at or before a time.
     even = (
         film.filter("tpad", stop_mode="clone", stop_duration=f"{last_s - start_s:.6f}")
@@ -136,11 +140,11 @@ def _command(times: Sequence[float], start_s: float, seek_s: float, height: int,
     )
     jpegs = scaled.filter("format", "yuv420p").filter("setsar", 1)
     how = {"q:v": _QUALITY, "map_metadata": -1, "bitexact": None, "threads": 1, "fps_mode": "passthrough"}
-    return _compiled(jpegs.output("pipe:1", format="mpjpeg", vcodec="mjpeg", **how))
+    return _command_line(jpegs.output("pipe:1", format="mpjpeg", vcodec="mjpeg", **how))
 
 
-def _given() -> dict[str, object]:
-    """Return options of the film; a picture of another size must not begin the filters anew."""
+def _input_options() -> dict[str, object]:
+    """Return how the film is read; a picture of another size must not begin the filters anew (``reinit_filter``)."""
     limits = {"format_whitelist": _FILMS, "protocol_whitelist": "file", "max_pixels": _MOST_PIXELS}
     return limits | {"reinit_filter": 0, "bitexact": None, "threads": 1}
 
@@ -156,8 +160,8 @@ def holds_recording(path: Path, length_s: float, end_s: float) -> bool:
     """
     import ffmpeg
 
-    probe = ffmpeg.input("file:/dev/stdin", **_given())["V:0"].output("pipe:1", format="null", c="copy", t=0)
-    log = _run(_compiled(probe), path, TIMEOUT_S)[1]
+    probe = ffmpeg.input("file:/dev/stdin", **_input_options())["V:0"].output("pipe:1", format="null", c="copy", t=0)
+    log = _run(_command_line(probe), path, TIMEOUT_S)[1]
     _judge(log)
     stated_s = claimed_s(path, log)
     if stated_s is not None:
@@ -172,8 +176,9 @@ def holds_recording(path: Path, length_s: float, end_s: float) -> bool:
     return True
 
 
-def _compiled(wanted: Any) -> list[str]:
-    return compiled(wanted.global_args("-filter_complex_threads", "1"))
+def _command_line(output: Any) -> list[str]:
+    """Return the command that makes an output; filters of one thread, as decoders, give the same bytes everywhere."""
+    return command_line(output.global_args("-filter_complex_threads", "1"))
 
 
 def _run(command: list[str], path: Path, timeout_s: float) -> tuple[bytes, str]:

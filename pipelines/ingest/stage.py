@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pipelines.core.stage import Batch, Blob, Context, Refusal, Result, Stage
 from pipelines.ingest.decode import Channels, pieces, reach
-from pipelines.ingest.faults import SOURCE_FAULTS, unchanged
+from pipelines.ingest.faults import SOURCE_FAULTS, check_unchanged
 from pipelines.ingest.headers import read_header
 from pipelines.ingest.listing import sha256
 from pipelines.ingest.member import located
@@ -95,7 +95,7 @@ class Ingest(Stage):
         return result
 
     def _serve(self, record: dict[str, Any], root: Path) -> Result:
-        unchanged(root / record["source_path"], record["file_bytes"])
+        check_unchanged(root / record["source_path"], record["file_bytes"])
         with located(root, record["source_path"], record["member"]) as path:
             return self._clips(record, path)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.ingest.ffmpeg import Ffmpeg, claimed_s, compiled, first_error
+from pipelines.ingest.ffmpeg import Ffmpeg, claimed_s, command_line, first_error
 from pipelines.ingest.streams import Block, Stream, Unreadable, block_frames
 from schemas.errors import Reject
 
@@ -86,4 +86,4 @@ def _command(stop_s: float | None) -> list[str]:
     wanted = given.output(
         "pipe:1", format="wav", acodec="pcm_f32le", map="0:a:0", map_metadata=-1, bitexact=None, **limit
     )
-    return compiled(wanted)
+    return command_line(wanted)

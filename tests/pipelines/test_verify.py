@@ -23,7 +23,8 @@ from pipelines.verify import verify
 @pytest.fixture(scope="module")
 def whole(small_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("verify") / "run"
-    assert main(["run", str(small_recipe), "--out", str(out), "--engine", "inline", "--quiet"]) == 0
+    held_out = ["--set", "groups.val=0.3", "--set", "groups.test=0.2"]
+    assert main(["run", str(small_recipe), *held_out, "--out", str(out), "--engine", "inline", "--quiet"]) == 0
     assert main(["report", str(out)]) == 0
     return out
 
@@ -82,6 +83,12 @@ def forge(run: Path, stage: str, change: Callable[[list[dict]], list[dict]]) -> 
     (run / "seal.json").write_bytes(sealed_bytes(seal))
 
 
+def rows_of(run: Path, stage: str) -> list[dict]:
+    """Return a stage's rows."""
+    folder = run / parse_seal((run / "seal.json").read_bytes())["stages"][stage]
+    return [row for path in sorted(folder.glob("p?????.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
 @pytest.fixture
 def copy(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run")
@@ -119,7 +126,21 @@ def test_a_group_that_stands_in_two_splits_is_found(copy):
     forge(copy, "groups", lambda rows: [row | {"group_id": "fs:1"} for row in rows])
     found = "\n".join(problems(copy))
     assert "group fs:1: is not used in the split that protects it" in found
-    assert "group fs:1: stands in train and val" in found
+    assert "group fs:1: stands in test and train and val" in found
+
+
+@pytest.mark.parametrize(("drawn", "put"), [("val", "train"), ("train", "test")])
+def test_a_group_that_is_not_in_the_split_that_was_drawn_for_it_is_found(copy, drawn, put):
+    published = {row["clip_id"]: row["split"] for row in rows_of(copy, "ingest")}
+    held = {
+        row["group_id"]
+        for row in rows_of(copy, "groups")
+        if (published[row["clip_id"]], row["split"]) == ("train", drawn)
+    }
+    assert held, "the seed draws groups for every split"
+    forge(copy, "groups", lambda rows: [row | {"split": put} if row["group_id"] in held else row for row in rows])
+    found = set(problems(copy))
+    assert {f"group {group}: is not used in the split that was drawn for it, {drawn}" for group in held} <= found
 
 
 def test_a_clip_that_is_withheld_for_no_reason_is_found(copy):

@@ -19,7 +19,11 @@ Drop = tuple[str, str]
 
 
 class Adapter(Protocol):
-    """What an adapter's module offers."""
+    """What an adapter's module offers.
+
+    It may also have ``PAGE``, the publisher's page, and ``SPLITS``, the published splits of a whole copy, without
+    any of which the dataset as a whole is no evaluation set.
+    """
 
     def rows(self, source: Source) -> Iterator[Row | Refusal | Drop]:
         """Yield each row of the dataset's metadata: to be served, refused, or left out on purpose.

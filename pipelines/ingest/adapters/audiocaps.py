@@ -17,6 +17,7 @@ PAGE = "https://github.com/cdjkim/audiocaps"
 LICENCE = "academic use"
 _OURS = {"test": "test", "val": "val", "train": "train"}
 """The lists for evaluation come first: a clip that two lists hold is a row of the first, and refused in the second."""
+SPLITS = tuple(_OURS)
 _TABLE = {
     "caption_id": "audiocap_id audiocaps_id",
     "ytid": "youtube_id",

@@ -18,9 +18,9 @@ from schemas.ontology import default_ontology
 PAGE = "https://research.google.com/audioset/download.html"
 SEGMENT_S = 10.0
 _SEGMENTS = "_segments.csv"
-_OURS = {"eval": "test", "balanced_train": "train", "unbalanced_train": "train", "train_strong": "train"}
-_LISTS = ("balanced_train", "unbalanced_train", "eval")
-_STRONG = {"audioset_train_strong.tsv": "train_strong", "audioset_eval_strong.tsv": "eval"}
+SPLITS = ("balanced_train", "unbalanced_train", "eval")
+_OURS = {**dict.fromkeys(SPLITS, "train"), "eval": "test", "train_strong": "train", "eval_strong": "test"}
+_STRONG = {"audioset_train_strong.tsv": "train_strong", "audioset_eval_strong.tsv": "eval_strong"}
 _EVENT = {
     "segment": "segment_id",
     "onset": "start_time_seconds",
@@ -38,7 +38,7 @@ _Event = tuple[float, float, str]
 
 def segment_lists(source: Source) -> list[Path]:
     """Return the segment lists that are there."""
-    return source.metadata(*(name + _SEGMENTS for name in _LISTS))
+    return source.metadata(*(name + _SEGMENTS for name in SPLITS))
 
 
 def metadata_files(source: Source) -> list[Path]:
@@ -49,7 +49,7 @@ def metadata_files(source: Source) -> list[Path]:
     """
     found = segment_lists(source) + source.metadata(*_STRONG)
     if not found:
-        lists = [name + _SEGMENTS for name in _LISTS]
+        lists = [name + _SEGMENTS for name in SPLITS]
         raise source.lacks(" or ".join([*lists, *_STRONG]), PAGE)
     return found
 
@@ -58,18 +58,21 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
     """Yield a row per segment, with its place in the video, though its file may be cut to it already.
 
     A segment that the strong labels alone name is a row too, of ten seconds and without clip labels: users of the
-    strong subset often have no segment lists. Its published split is ``eval``, or ``train_strong`` since the
-    file does not tell which of the two training sets it is from.
+    strong subset often have no segment lists. Its published split is ``train_strong``, since the file does not tell
+    which of the two training sets it is from, or ``eval_strong``; that is ``eval`` where the list of ``eval`` lies too.
     """
     files, find = metadata_files(source), youtube.Finder(source)
     splits = {published: source.split(published, ours) for published, ours in _OURS.items()}
     events: dict[str, list[_Event]] = {}
     strong: dict[str, str] = {}
+    published = dict(_STRONG)
+    if any(path.name == "eval" + _SEGMENTS for path in files):
+        published["audioset_eval_strong.tsv"] = "eval"
     for path in files:
         if path.name in _STRONG:
             found = _events(path)
             events |= found
-            strong |= dict.fromkeys(found, _STRONG[path.name])
+            strong |= dict.fromkeys(found, published[path.name])
     for path in files:
         if path.name in _STRONG:
             continue
@@ -81,10 +84,10 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
             key = f"{segment[0]}_{round(segment[1] * 1000)}"
             strong.pop(key, None)
             yield _row(find, segment, split, events.get(key, ()) if events else ())
-    for key, published in strong.items():
+    for key, part in strong.items():
         ytid, _, start_ms = key.rpartition("_")
         start_s = int(start_ms) / 1000
-        yield _row(find, (ytid, start_s, start_s + SEGMENT_S, []), splits[published], events[key])
+        yield _row(find, (ytid, start_s, start_s + SEGMENT_S, []), splits[part], events[key])
 
 
 def _row(find: youtube.Finder, segment: Segment, split: str, events: Any) -> dict[str, Any] | Refusal:

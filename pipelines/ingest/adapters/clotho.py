@@ -14,6 +14,7 @@ from schemas.ids import record_id
 
 PAGE = "https://zenodo.org/records/4783391"
 _OURS = {"development": "train", "validation": "val", "evaluation": "test"}
+SPLITS = tuple(_OURS)
 _CAPTIONS = {"file": "file_name"} | {f"caption_{i}": f"caption_{i}" for i in range(1, 6)}
 _METADATA = {
     "file": "file_name",

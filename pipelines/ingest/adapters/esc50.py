@@ -17,6 +17,7 @@ PAGE = "https://github.com/karolpiczak/ESC-50"
 WHOLE_LICENCE = "CC BY-NC 3.0"
 _OURS = {"fold1": "train", "fold2": "train", "fold3": "train", "fold4": "val", "fold5": "test"}
 """ESC-50 has folds for cross-validation and no official split: a recipe's ``splits`` may say otherwise."""
+SPLITS = tuple(_OURS)
 _LICENCE = re.compile(r"^- \[(\d-\d+-[A-Z])[a-z]?\.\w+\]:.* by (.+) \[([^\]]+)\]\s*$", re.MULTILINE)
 """A clip, its author and its licence; the file calls one clip, ``5-141683-A``, ``5-141683-Ad``."""
 _TABLE = {"name": "filename", "fold": "fold", "category": "category", "sound": "src_file"}

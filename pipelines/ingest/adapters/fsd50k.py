@@ -16,6 +16,7 @@ from schemas.ids import record_id
 
 PAGE = "https://zenodo.org/records/4060432"
 _OURS = {"train": "train", "val": "val", "eval": "test", "dev": "train"}
+SPLITS = ("train", "val", "eval")
 _TRUTH = ("dev.csv", "eval.csv")
 _INFOS = ("dev_clips_info_FSD50K.json", "eval_clips_info_FSD50K.json")
 _RATINGS = "pp_pnp_ratings*.json"

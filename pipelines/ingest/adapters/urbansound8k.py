@@ -15,6 +15,7 @@ PAGE = "https://urbansounddataset.weebly.com/urbansound8k.html"
 WHOLE_LICENCE = "CC BY-NC 3.0"
 _OURS = {f"fold{n}": "train" for n in range(1, 9)} | {"fold9": "val", "fold10": "test"}
 """UrbanSound8K has no official split; its authors ask for cross-validation over the folds: ``splits`` may say which."""
+SPLITS = tuple(_OURS)
 _RATING = {"1": 1.0, "2": 0.5}
 """Salience, foreground or background, as a rating: predominant or present."""
 _TABLE = {"name": "slice_file_name", "sound": "fsID", "salience": "salience", "fold": "fold", "label": "class"}

@@ -18,6 +18,7 @@ from schemas.ids import record_id
 PAGE = "https://www.robots.ox.ac.uk/~vgg/data/vggsound/"
 SEGMENT_S = 10.0
 _OURS = {"train": "train", "test": "test"}
+SPLITS = tuple(_OURS)
 _WHOLE = "vggsound.csv"
 _FILE = re.compile(r"([A-Za-z0-9_-]{11})_(\d+)(?:\.\w+)?")
 

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 from pipelines.core.stage import Refusal
 from pipelines.ingest.columns import Facts, facts
-from pipelines.ingest.listing import AUDIO, File, Source, is_text, list_files
+from pipelines.ingest.listing import AUDIO, File, Source, is_text, list_files, rank
 from pipelines.ingest.member import in_tar
-from pipelines.ingest.naming import our_split, rank, shown, split_of_shard
+from pipelines.ingest.naming import our_split, shown, split_of_shard
 from schemas.errors import UserError
 from schemas.ids import record_id
 

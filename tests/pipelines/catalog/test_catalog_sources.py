@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipelines.catalog.build import build_catalog
-from pipelines.catalog.members import Verbatim, Word
 from pipelines.catalog.show import missed, overlap_table, read_table, rows, statistics_table
 from pipelines.catalog.sources import Sources, list_recipe, read_recipes
 from pipelines.catalog.tables import CATALOG_TABLES
 from pipelines.core.workspace import Workspace
-from pipelines.ingest.blacklists import read_blacklists
 from schemas.errors import UserError
 
 DEV = (
@@ -187,27 +184,6 @@ def test_what_is_wrong_with_a_recipe_is_said_and_no_listing_is_left(data: Path, 
     assert "two are named 'fsd50k'" in refused([twice], root)
     assert "no recipe is named" in refused([str(tmp_path)], root)
     assert not [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
-
-
-def test_a_split_is_the_publishers_word_and_knows_ours() -> None:
-    splits = Verbatim({"dev": "train"})
-    found = splits.get("dev", "val"), splits.get("eval", "test")
-    assert [(str(word), word.ours) for word in found] == [("dev", "train"), ("eval", "test")]
-    assert isinstance(found[0], Word)
-
-
-def test_blacklists_are_recordings_whatever_the_files_are_called(tmp_path: Path) -> None:
-    def listed(**sources: Any) -> None:
-        write(tmp_path, {"json_files/blacklist/blacklist_test.json": json.dumps(sources)})
-
-    listed(AudioSet=["YYbcdefghij_.wav", "Y-bcdefghij_.flac"], FreeSound=["12", 13, "14.wav"], SoundBible=["9"])
-    assert read_blacklists(tmp_path) == {
-        "test": frozenset({"yt:Ybcdefghij_", "yt:-bcdefghij_", "fs:12", "fs:13", "fs:14", "sb:9"})
-    }
-    assert read_blacklists(tmp_path / "elsewhere") == {}
-    listed(YouTube=["x"])
-    with pytest.raises(UserError, match="does not list names by AudioSet, BBC"):
-        read_blacklists(tmp_path)
 
 
 def test_a_listing_is_written_in_pieces_so_that_millions_of_rows_need_no_memory(tmp_path: Path) -> None:

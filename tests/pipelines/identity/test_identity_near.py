@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pipelines.identity import near
-from pipelines.identity.near import FRAME_S, NEAR_SHARED, Landmarks, Pair, near_duplicates, score
+from pipelines.identity.near import FRAME_S, NEAR_SHARED, Landmarks, Pair, check_size, near_duplicates, score
+from schemas.errors import UserError
 
 
 def clip(seed: int, count: int = 200, frames: int = 160, space: int = 1 << 24) -> Landmarks:
@@ -157,6 +158,24 @@ def test_a_clip_that_comes_twice_or_lacks_its_landmarks_is_a_mistake():
         near_duplicates(["a", "a"], [hashes, hashes], [times, times])
     with pytest.raises(ValueError, match="hashes and times"):
         near_duplicates(["a", "b"], [hashes, hashes], [times])
+
+
+@pytest.mark.parametrize(
+    ("clips", "landmarks", "words"), [(1 << 22, 0, "4194304 clips"), (2, 1 << 32, "4294967296 landm")]
+)
+def test_what_the_join_cannot_number_is_refused_in_one_line(clips, landmarks, words):
+    check_size((1 << 22) - 1, (1 << 32) - 1)
+    with pytest.raises(UserError, match=rf"groups: {words}.* too many for one run, .*; make several runs") as caught:
+        check_size(clips, landmarks)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_join_is_refused_before_anything_is_copied(monkeypatch):
+    monkeypatch.setattr(near, "_PLACE_BITS", 8)
+    hashes, times = clip(9, count=128)
+    assert len(near_duplicates(["a"], [hashes], [times])) == 0
+    with pytest.raises(UserError, match="256 landmarks are too many"):
+        near_duplicates(["a", "b"], [hashes, hashes], [times, times])
 
 
 def test_scores_and_pairs_travel_between_processes():

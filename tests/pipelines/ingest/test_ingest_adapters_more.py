@@ -11,36 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from adapter_trees import read, tree
 
-from pipelines.core.stage import Refusal
-from pipelines.ingest.adapters import audiosep_eval, dcase2024_task9, dns, macs, sounddescs, urbansound8k
-from pipelines.ingest.listing import Source, list_files
-from schemas import tables
 from schemas.errors import UserError
-
-Found = tuple[dict[str, dict[str, Any]], dict[str, str], dict[str, str]]
-
-
-def read(adapter: Any, root: Path, **splits: str) -> Found:
-    """Return the rows by identifier, the messages of the refusals, and the reasons of the drops."""
-    source = Source(adapter.__name__.rpartition(".")[2], root, root, splits, list_files(root, root))
-    found = list(adapter.rows(source))
-    rows = {each["record_id"]: each for each in found if isinstance(each, dict)}
-    refused = {each.key: each.message for each in found if isinstance(each, Refusal)}
-    dropped = dict(each for each in found if isinstance(each, tuple))
-    assert len(rows) + len(refused) + len(dropped) == len(found), "no key stands twice"
-    here = [{k: v for k, v in row.items() if k != "wanted"} for row in rows.values() if row["source_path"]]
-    tables.from_rows("records", here)
-    return rows, refused, dropped
-
-
-def put(root: Path, texts: dict[str, Any], *sounds: str) -> Path:
-    for name, content in {**texts, **dict.fromkeys(sounds, b"RIFF\x24\x00\x00\x00WAVE")}.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return root
-
 
 URBAN = "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
 
@@ -50,21 +23,21 @@ def test_urbansound8k_keeps_the_slice_whole_and_rates_it_by_its_salience(tmp_pat
         "100032-3-0-0.wav,100032,2.0,2.317551,1,5,3,dog_bark\n100263-2-0-117.wav,100263,58.5,62.5,2,10,2,jackhammer\n"
     )
     bad = "7-1-0-0.wav,7,0.0,1.0,3,1,1,car_horn\n8-1-0-0.wav,8,0.0,1.0,1,11,1,car_horn\nshort\n"
-    put(tmp_path, {"metadata/UrbanSound8K.csv": URBAN + lines + bad}, "audio/fold5/100032-3-0-0.flac")
-    rows, refused, _ = read(urbansound8k, tmp_path, fold5="test")
+    tree(tmp_path, {"metadata/UrbanSound8K.csv": URBAN + lines + bad}, "audio/fold5/100032-3-0-0.flac")
+    rows, refused, _ = read(tmp_path, "urbansound8k", fold5="test")
     bark, hammer = rows["urbansound8k-100032-3-0-0"], rows["urbansound8k-100263-2-0-117"]
     assert bark["labels"] == [{"name": "dog_bark", "class_id": None, "rating": 1.0}]
     assert (bark["start_s"], bark["end_s"]) == (None, None), "a slice that was padded is not cut at its old place"
     assert (bark["recording_id"], bark["split"], bark["licence"]) == ("fs:100032", "test", "by-nc")
     assert (hammer["labels"][0]["rating"], hammer["split"], hammer["source_path"]) == (0.5, "test", None)
     assert set(refused) == {f"urbansound8k-UrbanSound8K-line{n}" for n in (4, 5, 6)}
-    put(tmp_path, {"metadata/UrbanSound8K.csv": "slice_file_name,fsID,fold,class\n"})
+    tree(tmp_path, {"metadata/UrbanSound8K.csv": "slice_file_name,fsID,fold,class\n"})
     with pytest.raises(UserError, match=r"has no column 'salience'; it has 'slice_file_name', 'fsID', 'fold', 'class'"):
-        read(urbansound8k, tmp_path)
+        read(tmp_path, "urbansound8k")
 
 
 def test_urbansound8k_reads_the_whole_published_table(shared):
-    rows, refused, _ = read(urbansound8k, shared / "urbansound8k")
+    rows, refused, _ = read(shared / "urbansound8k", "urbansound8k")
     assert (len(rows), len(refused)) == (8732, 0)
     assert len({row["recording_id"] for row in rows.values()}) == 1297
     assert Counter(row["split"] for row in rows.values()) == {"train": 7079, "val": 816, "test": 837}
@@ -86,8 +59,8 @@ NOISES = {
 
 
 def test_dns_takes_from_a_noises_name_what_it_tells_and_no_more(tmp_path):
-    put(tmp_path, {}, *(f"datasets_fullband/noise_fullband/{name}.wav" for name in NOISES))
-    rows, _, _ = read(dns, tmp_path)
+    tree(tmp_path, {}, *(f"datasets_fullband/noise_fullband/{name}.wav" for name in NOISES))
+    rows, _, _ = read(tmp_path, "dns")
     found = {Path(row["source_path"]).stem: row for row in rows.values()}
     told = {name: (row["recording_id"], [label["name"] for label in row["labels"]]) for name, row in found.items()}
     assert told == NOISES
@@ -97,7 +70,7 @@ def test_dns_takes_from_a_noises_name_what_it_tells_and_no_more(tmp_path):
 
 def test_dns_knows_speech_from_singing_and_leaves_out_tests_and_impulse_responses(tmp_path):
     chapter = "book_00000_chp_0009_reader_06709"
-    put(
+    tree(
         tmp_path,
         {"datasets/clean/Readme.md": ""},
         f"datasets/clean/{chapter}_11.wav",
@@ -108,7 +81,7 @@ def test_dns_knows_speech_from_singing_and_leaves_out_tests_and_impulse_response
         "datasets/dev_testset/noise/b.wav",
         "datasets/test_set/synthetic/no_reverb/clean/clean_fileid_0.wav",
     )
-    rows, _, dropped = read(dns, tmp_path, clean="val")
+    rows, _, dropped = read(tmp_path, "dns", clean="val")
     found = {Path(row["source_path"]).stem: row for row in rows.values()}
     assert {name: row["labels"][0]["name"] for name, row in found.items()} == {
         f"{chapter}_11": "Speech",
@@ -123,9 +96,9 @@ def test_dns_knows_speech_from_singing_and_leaves_out_tests_and_impulse_response
 
 
 def test_dns_without_its_folders_says_which_it_looks_for(tmp_path):
-    put(tmp_path, {}, "sounds/a.wav")
+    tree(tmp_path, {}, "sounds/a.wav")
     with pytest.raises(UserError, match=r"no audio below noise/, .*clean_fullband/ in .*https://github.com/microsoft"):
-        read(dns, tmp_path)
+        read(tmp_path, "dns")
 
 
 MACS = """files:
@@ -152,8 +125,8 @@ MACS = """files:
 
 
 def test_macs_gives_every_sentence_and_each_tag_once_and_the_location_as_recording(tmp_path):
-    put(tmp_path, {"MACS.yaml": MACS}, "audio/public_square-helsinki-111-3230-a.wav")
-    rows, refused, _ = read(macs, tmp_path)
+    tree(tmp_path, {"MACS.yaml": MACS}, "audio/public_square-helsinki-111-3230-a.wav")
+    rows, refused, _ = read(tmp_path, "macs")
     square, other = rows["macs-public_square-helsinki-111-3230-a"], rows["macs-other"]
     assert square["captions"] == ["people talking", "no"], "a sentence that YAML takes for a boolean is a sentence"
     assert square["keywords"] == ["public square", "traffic noise", "siren", "adults talking"]
@@ -167,9 +140,9 @@ def test_macs_gives_every_sentence_and_each_tag_once_and_the_location_as_recordi
     ("text", "words"), [("files: [a", "is not YAML"), ("- a", "has no list `files`"), ("", "has no list `files`")]
 )
 def test_macs_that_is_no_list_of_files_is_named(tmp_path, text, words):
-    put(tmp_path, {"MACS.yaml": text})
+    tree(tmp_path, {"MACS.yaml": text})
     with pytest.raises(UserError, match=rf"MACS.yaml: {words}") as caught:
-        read(macs, tmp_path)
+        read(tmp_path, "macs")
     assert "\n" not in str(caught.value)
 
 
@@ -181,7 +154,7 @@ CATEGORIES = {"07001030": ["Transport", "Lorries"], "nhu05014209": None}
 def sounds(root: Path, descriptions: dict[str, Any]) -> Path:
     files = {f"data/SoundDescs/{name}": text for name, text in LISTS.items()}
     files |= {f"sounddescs_data/{name}": content for name, content in descriptions.items()}
-    return put(
+    return tree(
         root, files | {"data/Other/train_list.txt": "not_ours"}, "audios/07001030/07001030.wav", "NHU05014209.wav"
     )
 
@@ -189,7 +162,7 @@ def sounds(root: Path, descriptions: dict[str, Any]) -> Path:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_sounddescs_reads_the_published_pickles_of_any_protocol(tmp_path, protocol):
     kept = {"descriptions.pkl": pickle.dumps(TEXTS, protocol), "categories.pkl": pickle.dumps(CATEGORIES, protocol)}
-    rows, refused, dropped = read(sounddescs, sounds(tmp_path, kept), val="train")
+    rows, refused, dropped = read(sounds(tmp_path, kept), "sounddescs", val="train")
     assert (refused, dropped) == ({}, {"sounddescs-unlisted": "in_no_split"})
     assert {key: (row["recording_id"], row["split"], row["captions"]) for key, row in rows.items()} == {
         "sounddescs-07001030": ("bbc:07001030", "train", ["A lorry."]),
@@ -204,12 +177,12 @@ def test_sounddescs_reads_the_published_pickles_of_any_protocol(tmp_path, protoc
 
 def test_sounddescs_reads_tables_and_json_too_and_refuses_what_it_cannot_understand(tmp_path):
     table = "id,description\n07001030,A lorry.\nNHU05014209\n,nothing\n"
-    rows, refused, _ = read(sounddescs, sounds(tmp_path / "csv", {"descriptions.csv": table}))
+    rows, refused, _ = read(sounds(tmp_path / "csv", {"descriptions.csv": table}), "sounddescs")
     assert rows["sounddescs-07001030"]["captions"] == ["A lorry."]
     assert set(refused) == {"sounddescs-descriptions-line3", "sounddescs-descriptions-line4"}
     entries = [{"id": "07001030", "description": "A lorry."}, {"id": 5, "description": "x"}, "junk"]
     for name, whole in (("list", entries), ("dict", {"07001030": "A lorry.", "a": 5, "b": [6]})):
-        rows, refused, _ = read(sounddescs, sounds(tmp_path / name, {"descriptions.json": json.dumps(whole)}))
+        rows, refused, _ = read(sounds(tmp_path / name, {"descriptions.json": json.dumps(whole)}), "sounddescs")
         assert rows["sounddescs-07001030"]["captions"] == ["A lorry."]
         assert set(refused) == {"sounddescs-descriptions-entry2", "sounddescs-descriptions-entry3"}
 
@@ -225,7 +198,7 @@ def test_sounddescs_runs_nothing_that_a_pickle_asks_for(tmp_path, monkeypatch, p
     monkeypatch.chdir(tmp_path)
     kept = pickle.dumps({"07001030": hostile}, protocol)
     try:
-        _, refused, _ = read(sounddescs, sounds(tmp_path, {"descriptions.pkl": kept}))
+        _, refused, _ = read(sounds(tmp_path, {"descriptions.pkl": kept}), "sounddescs")
     except UserError as error:
         words = str(error)
         assert "descriptions.pkl: is no pickle of plain texts (it asks for " in words
@@ -240,47 +213,47 @@ def test_sounddescs_runs_nothing_that_a_pickle_asks_for(tmp_path, monkeypatch, p
 @pytest.mark.parametrize("content", [b"", b"\x80", b"not a pickle", pickle.dumps(TEXTS)[:-9], b"\x80\x63.", b"K\x01."])
 def test_sounddescs_names_a_damaged_pickle(tmp_path, content):
     with pytest.raises(UserError, match=r"descriptions\.pkl: (is no pickle of plain|holds no description)") as caught:
-        read(sounddescs, sounds(tmp_path, {"descriptions.pkl": content}))
+        read(sounds(tmp_path, {"descriptions.pkl": content}), "sounddescs")
     assert "\n" not in str(caught.value)
 
 
 def test_sounddescs_without_its_lists_or_descriptions_names_them(tmp_path):
-    put(tmp_path, {"a/descriptions.csv": "id,description\n"})
+    tree(tmp_path, {"a/descriptions.csv": "id,description\n"})
     with pytest.raises(UserError, match=r"no train_list.txt, val_list.txt, test_list.txt .*https://github.com/akoepke"):
-        read(sounddescs, tmp_path)
-    put(tmp_path, {"train_list.txt": "a", "a/descriptions.csv": "name,description\n"})
+        read(tmp_path, "sounddescs")
+    tree(tmp_path, {"train_list.txt": "a", "a/descriptions.csv": "name,description\n"})
     with pytest.raises(UserError, match=r"has no column 'id'; it has 'name', 'description'"):
-        read(sounddescs, tmp_path)
+        read(tmp_path, "sounddescs")
     (tmp_path / "a/descriptions.csv").unlink()
     with pytest.raises(UserError, match=r"no descriptions.pkl, .csv or .json"):
-        read(sounddescs, tmp_path)
+        read(tmp_path, "sounddescs")
 
 
 def test_dcase2024_task9_reads_clips_with_their_captions_and_tags(tmp_path):
     clips = [{"Index": "692211_12333864-hq", "Captions": ["Buzz.", 0, "A buzz."], "Tags": ["music"]}]
     odd = [{"Index": "mine"}, {"Index": "", "Captions": []}, 7]
-    put(tmp_path, {"lass_validation.json": json.dumps(clips + odd)}, "lass_validation/692211_12333864-hq.wav")
-    rows, refused, _ = read(dcase2024_task9, tmp_path)
+    tree(tmp_path, {"lass_validation.json": json.dumps(clips + odd)}, "lass_validation/692211_12333864-hq.wav")
+    rows, refused, _ = read(tmp_path, "dcase2024_task9")
     buzz, mine = rows["dcase2024_task9-692211_12333864-hq"], rows["dcase2024_task9-mine"]
     assert (buzz["captions"], buzz["keywords"]) == (["Buzz.", "A buzz."], ["music"])
     assert (buzz["recording_id"], buzz["split"], buzz["licence"]) == ("fs:692211", "test", "unknown")
     assert buzz["source_path"] == "lass_validation/692211_12333864-hq.wav"
     assert (mine["recording_id"], mine["captions"]) == (None, []), "who is in it counts, whatever is told of it"
     assert set(refused) == {f"dcase2024_task9-lass_validation-entry{n}" for n in (3, 4)}
-    put(tmp_path, {"lass_validation.json": "{}"})
+    tree(tmp_path, {"lass_validation.json": "{}"})
     with pytest.raises(UserError, match=r"lass_validation.json: is no list of clips; it comes from https://zenodo"):
-        read(dcase2024_task9, tmp_path)
+        read(tmp_path, "dcase2024_task9")
 
 
 def test_dcase2024_task9_knows_the_same_clips_from_its_mixtures_alone(tmp_path, shared):
     folder = shared / "lass/dcase2024_task9"
-    rows, refused, _ = read(dcase2024_task9, folder, validation="val")
+    rows, refused, _ = read(folder, "dcase2024_task9", validation="val")
     assert (len(rows), len(refused)) == (1000, 0)
     assert Counter(len(row["captions"]) for row in rows.values()) == {3: 999, 2: 1}, "one published caption is 0"
     assert all(row["recording_id"].removeprefix("fs:").isdecimal() for row in rows.values())
     assert {row["split"] for row in rows.values()} == {"val"}
     (tmp_path / "lass_synthetic_validation.csv").symlink_to(folder / "lass_synthetic_validation.csv")
-    alone, refused, _ = read(dcase2024_task9, tmp_path)
+    alone, refused, _ = read(tmp_path, "dcase2024_task9")
     assert not refused
     assert alone.keys() == rows.keys()
     assert all(set(alone[key]["captions"]) == set(row["captions"]) for key, row in rows.items())
@@ -288,7 +261,7 @@ def test_dcase2024_task9_knows_the_same_clips_from_its_mixtures_alone(tmp_path, 
 
 def test_audiosep_eval_names_every_clip_of_its_lists_once(shared):
     folder = shared / "lass/audiosep_eval"
-    rows, refused, _ = read(audiosep_eval, folder)
+    rows, refused, _ = read(folder, "audiosep_eval")
     assert not refused
     lists = {"audiocaps": 964, "audioset": 5270, "clotho": 1045, "esc50": 2000, "music": 556, "vggsound": 1100}
     assert Counter(key.split("-")[1].split("_")[0] for key in rows) == lists
@@ -307,8 +280,8 @@ def test_audiosep_eval_takes_the_source_and_not_the_mixture_of_the_same_name(tmp
     pair = "-JUBdOr8Hes_000030+++37Vxf0Wz-3o_000001"
     header = "file_id,mix_wav,s0_wav,s0_text,s1_wav,s1_text\n"
     line = ",".join([pair, f"data/mix_wav/{pair}.wav", f"data/s0_wav/{pair}.wav", "a", f"data/s1_wav/{pair}.wav", "b"])
-    put(tmp_path, {"vggsound_eval.csv": f"{header}{line}\nx,y\n"}, f"v/mix_wav/{pair}.wav", f"v/s1_wav/{pair}.wav")
-    rows, refused, _ = read(audiosep_eval, tmp_path, vggsound="held")
+    tree(tmp_path, {"vggsound_eval.csv": f"{header}{line}\nx,y\n"}, f"v/mix_wav/{pair}.wav", f"v/s1_wav/{pair}.wav")
+    rows, refused, _ = read(tmp_path, "audiosep_eval", vggsound="held")
     first, second = rows["audiosep_eval-vggsound_-JUBdOr8Hes_000030"], rows["audiosep_eval-vggsound_37Vxf0Wz-3o_000001"]
     assert (first["source_path"], first["split"]) == (None, "held")
     assert second["source_path"] == f"v/s1_wav/{pair}.wav"
@@ -318,14 +291,14 @@ def test_audiosep_eval_takes_the_source_and_not_the_mixture_of_the_same_name(tmp
 @pytest.mark.parametrize(
     ("adapter", "wanted"),
     [
-        (urbansound8k, "UrbanSound8K.csv"),
-        (macs, "MACS.yaml"),
-        (dcase2024_task9, "lass_validation.json or lass_synthetic_validation.csv"),
-        (audiosep_eval, "audiocaps_eval.csv or "),
+        ("urbansound8k", "UrbanSound8K.csv"),
+        ("macs", "MACS.yaml"),
+        ("dcase2024_task9", "lass_validation.json or lass_synthetic_validation.csv"),
+        ("audiosep_eval", "audiocaps_eval.csv or "),
     ],
 )
 def test_a_missing_official_file_is_named_with_its_page(tmp_path, adapter, wanted):
     with pytest.raises(UserError) as caught:
-        read(adapter, tmp_path)
+        read(tmp_path, adapter)
     assert f"there is no {wanted}" in str(caught.value)
     assert "; it comes from https://" in str(caught.value)

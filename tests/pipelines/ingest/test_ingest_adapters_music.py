@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+from adapter_trees import read, tree
 
-from pipelines.core.stage import Refusal
-from pipelines.ingest.adapters import musdb18hq, slakh
-from pipelines.ingest.listing import Source, list_files
-from schemas import tables
 from schemas.errors import UserError
-
-Found = tuple[dict[str, dict[str, Any]], dict[str, str], dict[str, str]]
-
-
-def read(adapter: Any, root: Path, **splits: str) -> Found:
-    """Return the rows by identifier, the messages of the refusals, and the reasons of the drops."""
-    source = Source(adapter.__name__.rpartition(".")[2], root, root, splits, list_files(root, root))
-    found = list(adapter.rows(source))
-    rows = {each["record_id"]: each for each in found if isinstance(each, dict)}
-    refused = {each.key: each.message for each in found if isinstance(each, Refusal)}
-    dropped = dict(each for each in found if isinstance(each, tuple))
-    assert len(rows) + len(refused) + len(dropped) == len(found), "no key stands twice"
-    here = [{k: v for k, v in row.items() if k != "wanted"} for row in rows.values() if row["source_path"]]
-    tables.from_rows("records", here)
-    return rows, refused, dropped
-
-
-def put(root: Path, *names: str) -> None:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"RIFF\x24\x00\x00\x00WAVE")
-
 
 STEMS = ("mixture", "drums", "bass", "other", "vocals")
 
 
 def test_musdb18hq_serves_single_sources_and_leaves_out_the_others_of_every_song(tmp_path):
-    put(tmp_path, *(f"musdb/train/A Band - One & Two/{stem}.wav" for stem in STEMS))
-    put(tmp_path, *(f"musdb/test/Solo/{stem}.flac" for stem in ("drums", "mixture")))
-    rows, refused, dropped = read(musdb18hq, tmp_path, test="held")
+    tree(tmp_path, {}, *(f"musdb/train/A Band - One & Two/{stem}.wav" for stem in STEMS))
+    tree(tmp_path, {}, *(f"musdb/test/Solo/{stem}.flac" for stem in ("drums", "mixture")))
+    rows, refused, dropped = read(tmp_path, "musdb18hq", test="held")
     assert not refused
     assert list(dropped.values()) == ["not_a_single_source"] * 3
     by_stem = {(row["recording_id"], row["labels"][0]["name"]): row for row in rows.values()}
@@ -59,19 +33,19 @@ def test_musdb18hq_serves_single_sources_and_leaves_out_the_others_of_every_song
 
 
 def test_musdb18hq_reads_the_older_folder_words_and_the_folder_that_others_cut_off(tmp_path):
-    put(tmp_path, "Dev/a/bass.wav", "Test/b/bass.wav", "valid/c/bass.wav", "stems/d/bass.wav")
-    rows, _, _ = read(musdb18hq, tmp_path)
+    tree(tmp_path, {}, "Dev/a/bass.wav", "Test/b/bass.wav", "valid/c/bass.wav", "stems/d/bass.wav")
+    rows, _, _ = read(tmp_path, "musdb18hq")
     found = {row["recording_id"]: row["split"] for row in rows.values()}
     assert found == {"musdb:a": "train", "musdb:b": "test", "musdb:c": "val"}
 
 
 def test_musdb18hq_says_that_stem_mp4_is_another_dataset(tmp_path):
-    put(tmp_path, "train/A - B.stem.mp4")
+    tree(tmp_path, {}, "train/A - B.stem.mp4")
     with pytest.raises(UserError, match=r"\.stem\.mp4 files, which are MUSDB18; .*MUSDB18-HQ \(musdb18hq\.zip\)"):
-        read(musdb18hq, tmp_path)
+        read(tmp_path, "musdb18hq")
     (tmp_path / "train/A - B.stem.mp4").unlink()
     with pytest.raises(UserError, match=r"there is no train/<song>/drums.wav .* in .* comes from https://zenodo"):
-        read(musdb18hq, tmp_path)
+        read(tmp_path, "musdb18hq")
 
 
 def song(root: Path, place: str, stems: dict[str, dict[str, str]]) -> None:
@@ -91,9 +65,13 @@ def test_slakh_labels_each_rendered_stem_with_its_family(tmp_path):
     stems = {"S00": stem("Guitar", "Distortion Guitar"), "S01": strings, "S02": stem("Bass", rendered="false")}
     song(tmp_path, "slakh2100_flac_redux/train/Track00001", stems)
     song(tmp_path, "slakh2100_flac_redux/validation/Track01501", {"S00": stem("Drums")})
-    put(tmp_path, *(f"slakh2100_flac_redux/train/Track00001/{name}.flac" for name in ("mix", "stems/S00", "stems/S01")))
-    put(tmp_path, "slakh2100_flac_redux/validation/Track01501/stems/S00.wav")
-    rows, refused, dropped = read(slakh, tmp_path)
+    tree(
+        tmp_path,
+        {},
+        *(f"slakh2100_flac_redux/train/Track00001/{name}.flac" for name in ("mix", "stems/S00", "stems/S01")),
+    )
+    tree(tmp_path, {}, "slakh2100_flac_redux/validation/Track01501/stems/S00.wav")
+    rows, refused, dropped = read(tmp_path, "slakh")
     assert not refused
     reasons = {"slakh-Track00001_S02": "stem_not_rendered", "slakh-Track00001_mix": "not_a_single_source"}
     assert dropped == reasons
@@ -110,8 +88,8 @@ def test_slakh_labels_each_rendered_stem_with_its_family(tmp_path):
 def test_slakh_believes_the_files_of_babyslakh_and_the_numbers_of_songs_without_a_split(tmp_path):
     for place in ("Track00001", "Track01501", "Track02100"):
         song(tmp_path, f"babyslakh_16k/{place}", {"S00": stem("Piano", rendered="false"), "S01": stem("Reed")})
-        put(tmp_path, f"babyslakh_16k/{place}/stems/S00.wav")
-    rows, _, dropped = read(slakh, tmp_path)
+        tree(tmp_path, {}, f"babyslakh_16k/{place}/stems/S00.wav")
+    rows, _, dropped = read(tmp_path, "slakh")
     assert not dropped
     pianos = {row["recording_id"]: row["split"] for key, row in rows.items() if key.endswith("S00")}
     assert pianos == {"slakh:Track00001": "train", "slakh:Track01501": "val", "slakh:Track02100": "test"}
@@ -120,10 +98,10 @@ def test_slakh_believes_the_files_of_babyslakh_and_the_numbers_of_songs_without_
 
 def test_slakh_leaves_out_songs_that_the_publisher_omitted_unless_the_recipe_names_them(tmp_path):
     song(tmp_path, "omitted/Track00007", {"S00": stem("Organ")})
-    put(tmp_path, "omitted/Track00007/stems/S00.flac")
-    rows, _, dropped = read(slakh, tmp_path)
+    tree(tmp_path, {}, "omitted/Track00007/stems/S00.flac")
+    rows, _, dropped = read(tmp_path, "slakh")
     assert (rows, dropped) == ({}, {"slakh-Track00007_S00": "omitted_by_publisher"})
-    rows, _, _ = read(slakh, tmp_path, omitted="train")
+    rows, _, _ = read(tmp_path, "slakh", omitted="train")
     assert rows["slakh-Track00007_S00"]["split"] == "train"
 
 
@@ -132,7 +110,7 @@ def test_slakh_refuses_a_bad_description_alone_and_reads_every_value_as_text(tmp
     for number, text in ((2, "stems: [a"), (3, "stems: 5"), (4, "- a")):
         song(tmp_path, f"train/Track0000{number}", {})
         (tmp_path / f"train/Track0000{number}/metadata.yaml").write_text(text)
-    rows, refused, _ = read(slakh, tmp_path)
+    rows, refused, _ = read(tmp_path, "slakh")
     assert list(rows) == ["slakh-Track00001_S01"]
     assert (rows["slakh-Track00001_S01"]["labels"][0]["name"], rows["slakh-Track00001_S01"]["keywords"]) == (
         "No",
@@ -143,6 +121,6 @@ def test_slakh_refuses_a_bad_description_alone_and_reads_every_value_as_text(tmp
 
 
 def test_slakh_without_descriptions_names_the_file_and_the_page(tmp_path):
-    put(tmp_path, "train/Track00001/mix.flac")
+    tree(tmp_path, {}, "train/Track00001/mix.flac")
     with pytest.raises(UserError, match=r"no Track00001/metadata.yaml .*; it comes from https://zenodo"):
-        read(slakh, tmp_path)
+        read(tmp_path, "slakh")

@@ -125,6 +125,14 @@ def test_a_segment_that_strong_labels_alone_name_is_a_row_of_its_own(tmp_path):
     assert found.values("source_path")["audioset-evalstrong0-0"] is None
 
 
+def test_what_strong_labels_alone_name_of_the_evaluation_part_is_of_eval_where_its_list_lies_too(tmp_path):
+    words = {"eval": "list", "eval_strong": "strong"}
+    tree(tmp_path, {"audioset_eval_strong.tsv": STRONG + "evalstrong0_0\t0\t1\t/m/09x0r\n"})
+    assert listed(tmp_path, "audioset", splits=words).only["split"] == "strong"
+    tree(tmp_path, {"eval_segments.csv": AUDIOSET + 'abcdefghijk, 0.000, 10.000, "/m/09x0r"\n'})
+    assert set(listed(tmp_path, "audioset", splits=words).values("split").values()) == {"list"}
+
+
 def test_a_file_that_is_no_list_of_segments_is_named_with_what_was_expected(tmp_path):
     tree(tmp_path, {"eval_segments.csv": "<html>\n<p>404</p>\n"})
     with pytest.raises(UserError, match=r"eval_segments.csv: no line is `YTID, start, end, .*https://research.google"):

@@ -19,9 +19,10 @@ from pipelines.ingest.index import Index
 from schemas import tables
 from schemas.errors import UserError
 from schemas.ids import partition_of
-from schemas.recipe import Data, Dataset
+from schemas.recipe import Data, Dataset, parse_recipe
 
 FSD = Dataset(adapter="fsd50k", path="fsd50k")
+ESC = "filename,fold,category,src_file\n1-13-A-0.wav,1,dog,13\n2-14-A-0.wav,2,dog,14\n"
 BY, NC = "http://creativecommons.org/licenses/by/3.0/", "http://creativecommons.org/licenses/by-nc/3.0/"
 
 
@@ -42,9 +43,7 @@ def root(tmp_path: Path) -> Path:
     }
     (tmp_path / "fsd50k" / "dev_clips_info_FSD50K.json").write_text(json.dumps(licences))
     (tmp_path / "esc50").mkdir()
-    (tmp_path / "esc50" / "esc50.csv").write_text(
-        "filename,fold,category,src_file\n1-13-A-0.wav,1,dog,13\n1-14-A-0.wav,2,dog,14\n"
-    )
+    (tmp_path / "esc50" / "esc50.csv").write_text(ESC + "".join(f"{n}-2{n}-A-0.wav,{n},dog,2{n}\n" for n in (3, 4, 5)))
     return tmp_path
 
 
@@ -85,6 +84,13 @@ def test_a_set_that_cannot_be_resolved_stops_the_run_before_it_begins(root):
         stage.sources(context(root))
 
 
+def test_a_set_that_is_named_twice_is_refused_in_one_line():
+    raw = {"name": "x", "data": {"datasets": ["fsd50k"], "decontaminate": ["esc50", "clotho", "esc50"]}}
+    with pytest.raises(UserError, match=r"data\.decontaminate: .*'esc50' stands twice; name each set once") as caught:
+        parse_recipe(raw, "x.yaml")
+    assert "\n" not in str(caught.value)
+
+
 def test_only_what_may_be_used_commercially_is_kept_if_asked(root):
     result = indexed(root, licence="commercial")
     assert [row["record_id"] for row in result.rows] == ["fsd50k-11", "fsd50k-13"]
@@ -103,10 +109,10 @@ def test_a_split_that_the_publisher_does_not_have_is_said(root):
 
 
 def test_metadata_of_an_evaluation_set_are_part_of_what_is_read(root):
-    stage = Index(Data(root=str(root), datasets=[FSD], decontaminate=["esc50"]))
+    stage = Index(Data(root=str(root), datasets=[FSD], decontaminate=["esc50/fold1"]))
     before = stage.sources(context(root))
     assert before == stage.sources(context(root))
-    (root / "esc50" / "esc50.csv").write_text("filename,fold,category,src_file\n1-13-A-0.wav,1,dog,13\n")
+    (root / "esc50" / "esc50.csv").write_text(ESC.replace("13", "12"))
     assert stage.sources(context(root)) != before
 
 
