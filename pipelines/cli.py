@@ -344,8 +344,11 @@ def _models_pull(options: argparse.Namespace) -> int:
     weights, folder = getattr(find(options.model), "weights", None), show(options.model).weights
     if weights is None or folder is None:
         raise UserError(f"{options.model}: has no weights to fetch")
-    for path in pull(weights, folder):
-        print(path)
+    try:
+        paths = pull(weights, folder)
+    except ValueError as error:  # what came is not what is published
+        raise UserError(f"{options.model}: {error}") from None
+    print("\n".join(map(str, paths)))
     return 0
 
 

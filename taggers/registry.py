@@ -39,6 +39,7 @@ BUILT_IN: tuple[EntryPoint, ...] = (
     EntryPoint("clap_laion", "taggers.clap_laion:LaionClap [clap]", GROUP),
     EntryPoint("panns_tags", "taggers.panns:PannsTags [panns]", GROUP),
     EntryPoint("panns_events", "taggers.panns:PannsEvents [panns]", GROUP),
+    EntryPoint("qwen2_audio", "taggers.qwen2_audio:Qwen2Audio [models]", GROUP),
 )
 
 _registered: dict[str, Callable[..., Model]] = {}

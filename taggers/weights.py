@@ -70,13 +70,20 @@ def locate(name: str, weights: Weights, given: str | None) -> Path:
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of a file, or of the names and hashes of all files of a folder, in hexadecimal."""
+    """Return the sha256 of a file, or of the names and hashes of a folder's files, in hexadecimal.
+
+    What is hidden, or lies in a hidden folder, is not counted: downloaders keep their notes there.
+    """
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        files = sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file.relative_to(path)))
         lines = "".join(f"{file.relative_to(path).as_posix()} {digest(file)}\n" for file in files)
         return hashlib.sha256(lines.encode()).hexdigest()
     facts = path.stat()
     return _digest(str(path), facts.st_size, facts.st_mtime_ns)
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 @lru_cache(maxsize=256)
