@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from taggers.base import Embedder, Listener, Model, Waveform, embed, hear
 from taggers.registry import MissingExtra, UnknownModel, available, create, extras, find
-from taggers.weights import Weights, digest, models_folder
+from taggers.weights import MissingWeights, Weights, digest, models_folder
 
 KINDS = {"listener": "listen", "embedder": "embed_audio", "chat": "converse"}
 """Kind of a model -> the method that makes it one."""
@@ -71,7 +71,7 @@ def show(name: str) -> Shown:
     weights: Weights | None = getattr(made, "weights", None)
     folder = models_folder() / weights.folder if weights else None
     found = {file: folder / file for file in weights.files if (folder / file).is_file()} if weights and folder else {}
-    whole = weights is None or len(found) == len(weights.files)
+    whole = len(found) == len(weights.files) if weights else _complete(made)
     rate = getattr(made, "sample_rate", None)
     return Shown(
         name,
@@ -82,6 +82,17 @@ def show(name: str) -> Shown:
         folder,
         {file: digest(path) for file, path in found.items()},
     )
+
+
+def _complete(made: Callable[..., Model]) -> bool:
+    """Say whether a model whose weights no publisher has, if it needs any, is whole."""
+    try:
+        made()
+    except MissingWeights:
+        return False
+    except TypeError:  # it cannot be made without settings
+        return True
+    return True
 
 
 def check(name: str, settings: Mapping[str, Any], device: str) -> Checked:
