@@ -9,7 +9,11 @@ from pipelines.identity.stage import Fingerprint
 from pipelines.ingest.frames import Frames
 from pipelines.ingest.index import Index
 from pipelines.ingest.stage import Ingest
+from pipelines.listen.agree import Agree
+from pipelines.listen.calibrate import Calibrate
 from pipelines.listen.embed import Embed
+from pipelines.listen.heard import Heard
+from pipelines.listen.listeners import Listeners
 from pipelines.listen.models import chosen
 from pipelines.listen.publisher import Publisher
 from pipelines.listen.stage import Listen
@@ -44,6 +48,12 @@ def stages_of(recipe: Recipe) -> list[Stage]:
         *(Embed(embedder) for embedder in embedders),
         *(ZeroShot(embedder, listen.zero_shot) for embedder in embedders if listen.zero_shot),
         Unify(),
+    ]
+    stages += [
+        Listeners(tuple(stage for stage in stages if stage.writes == "evidence")),
+        Heard(),
+        Calibrate(),
+        Agree(),
         Describe(recipe.describe.phrases, tuple(recipe.describe.styles), recipe.describe.candidates),
         Score(),
         *(Similarity(embedder) for embedder in embedders),

@@ -337,8 +337,8 @@ TABLES: dict[str, pa.Schema] = {
         Column(
             "ece_calibrated",
             _F,
-            "likewise calibrated, each clip by the fit on the other folds, with which it shares no recording; null: likewise, "
-            "or uncalibrated",
+            "likewise calibrated, each clip by the fit on the other folds, with which it shares no recording; of all classes "
+            "together, each by its own `method`; null: likewise, or uncalibrated",
             True,
         ),
         Column("brier", _F, "Brier score of the confidences as stated, in [0, 1]; null: as `ece`", True),
@@ -359,7 +359,7 @@ TABLES: dict[str, pa.Schema] = {
         Column(
             "class_id",
             _S,
-            "a class that both name in this run; null: all of these together, a clip counting in each",
+            "a class that both name in this run, one of them as it is; null: all of these together, a clip counting in each",
             True,
         ),
         Column(

@@ -1,4 +1,4 @@
-"""Charts as inline SVG: histograms and a scatter, readable without colour and without sight."""
+"""Charts as inline SVG: histograms, a scatter and a diagram of reliability, readable without colour and without sight."""
 
 from __future__ import annotations
 
@@ -24,6 +24,24 @@ class Bin:
     def total(self) -> int:
         """Values of all kinds."""
         return sum(count for _, count in self.counts)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Of ``clips`` clips: the mean probability that was ``said``, and the share that is ``labelled`` so."""
+
+    clips: int
+    said: float
+    labelled: float
+
+
+@dataclass(frozen=True)
+class _Dot:
+    x: float
+    y: float
+    radius: float
+    kind: str = ""
+    words: str = ""
 
 
 def nice_step(span: float, pieces: int) -> float:
@@ -77,11 +95,45 @@ def histogram(title: str, unit: str, bins: Sequence[Bin]) -> Markup:
 
 def scatter(title: str, unit: str, points: Sequence[tuple[float, float]]) -> Markup:
     """Return points of (asked, achieved) on equal axes, with the line on which both are the same."""
-    height, size, left, top = 250, 200, 60, 12
     values = [value for point in points for value in point]
     step = nice_step(max(values) - min(values), 4)
     low, high = math.floor(min(values) / step) * step, math.ceil(max(values) / step) * step
     high = high if high > low else low + step
+    dots = [_Dot(x, y, 2.6) for x, y in points]
+    span = f"{number(min(values))} to {number(max(values))} {unit}"
+    label = f"{title}: {len(points):,} points from {span}"
+    return _square(label, f"asked, {unit}", f"achieved, {unit}", (low, high, step), dots)
+
+
+def reliability(title: str, stated: Sequence[Part], calibrated: Sequence[Part]) -> Markup:
+    """Return what was said against what is so: hollow circles as stated, filled ones calibrated, larger for more clips."""
+    most = max(part.clips for part in (*stated, *calibrated))
+    dots = [
+        _Dot(part.said, part.labelled, 2 + 6 * math.sqrt(part.clips / most), kind, f"{part.clips:,} clips{words}")
+        for parts, kind, words in ((stated, "raw", ", as stated"), (calibrated, "", ", calibrated"))
+        for part in parts
+    ]
+    told = "; ".join(
+        f"{name}: " + ", ".join(f"{part.labelled:.2f} at {part.said:.2f}" for part in parts)
+        for name, parts in (("as stated", stated), ("calibrated", calibrated))
+        if parts
+    )
+    return _square(f"{title}: {told}", "said", "share that is labelled so", (0.0, 1.0, 0.25), dots)
+
+
+def short(count: int) -> str:
+    """Return a count in at most four characters or so: ``950``, ``1.2k``, ``34k``, ``2.1M``."""
+    for unit, name in ((1_000_000, "M"), (1_000, "k")):
+        if count >= unit:
+            said = f"{count / unit:.1f}".removesuffix(".0") if count < 10 * unit else str(count // unit)
+            return said + name
+    return str(count)
+
+
+def _square(label: str, across: str, up: str, axis: tuple[float, float, float], dots: Sequence[_Dot]) -> Markup:
+    """Return dots on two axes from low to high in steps, with the line on which both are the same."""
+    height, size, left, top = 250, 200, 60, 12
+    low, high, step = axis
 
     def place(value: float) -> float:
         return size * (value - low) / (high - low)
@@ -95,22 +147,14 @@ def scatter(title: str, unit: str, points: Sequence[tuple[float, float]]) -> Mar
         at = place(tick)
         parts.append(f'<text class="tick" x="{left + at:.1f}" y="{base + 14}">{number(tick)}</text>')
         parts.append(f'<text class="tick end" x="{left - 6}" y="{base - at + 4:.1f}">{number(tick)}</text>')
-    parts += [f'<circle class="dot" cx="{left + place(x):.1f}" cy="{base - place(y):.1f}" r="2.6"/>' for x, y in points]
-    parts.append(f'<text class="unit" x="{left + size / 2}" y="{base + 31}">asked, {escape(unit)}</text>')
-    parts.append(
-        f'<text class="unit" transform="translate(16 {top + size / 2}) rotate(-90)">achieved, {escape(unit)}</text>'
-    )
-    span = f"{number(min(values))} to {number(max(values))} {unit}"
-    return _svg(f"{title}: {len(points):,} points from {span}", height, parts)
-
-
-def short(count: int) -> str:
-    """Return a count in at most four characters or so: ``950``, ``1.2k``, ``34k``, ``2.1M``."""
-    for unit, name in ((1_000_000, "M"), (1_000, "k")):
-        if count >= unit:
-            said = f"{count / unit:.1f}".removesuffix(".0") if count < 10 * unit else str(count // unit)
-            return said + name
-    return str(count)
+    for dot in dots:
+        kind, title = f" {dot.kind}" if dot.kind else "", f"<title>{escape(dot.words)}</title>" if dot.words else ""
+        x, y = left + place(dot.x), base - place(dot.y)
+        circle = f'<circle class="dot{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{dot.radius:.1f}"'
+        parts.append(f"{circle}>{title}</circle>" if title else f"{circle}/>")
+    parts.append(f'<text class="unit" x="{left + size / 2}" y="{base + 31}">{escape(across)}</text>')
+    parts.append(f'<text class="unit" transform="translate(16 {top + size / 2}) rotate(-90)">{escape(up)}</text>')
+    return _svg(label, height, parts)
 
 
 def _range(item: Bin) -> str:

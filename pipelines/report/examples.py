@@ -45,24 +45,36 @@ def _captions(workspace: Workspace) -> list[Row]:
     ids = [row["clip_id"] for row in chosen]
     number = "CAST(regexp_extract(evidence_id, '[0-9]+$') AS BIGINT)"
     said = _grouped(workspace, "evidence", f"listener, {number}", ids)
+    worth = _grouped(workspace, "calibrated", "evidence_id", ids)
     known = _grouped(workspace, "classes", "class_name, class_id", ids)
     judged = _grouped(workspace, "scores", "scorer, candidate_id", ids)
     for row in chosen:
         clip_id = row["clip_id"]
         row["scores"] = [item for item in judged[clip_id] if item["candidate_id"] == row["candidate_id"]]
         support = {key for score in row["scores"] for key in score["evidence_ids"]}
-        evidence = [{**item, "supports": item["evidence_id"] in support} for item in said[clip_id]]
+        calibrated = {item["evidence_id"]: item["probability"] for item in worth[clip_id]}
+        evidence = [
+            {**item, "supports": (key := item["evidence_id"]) in support, "probability": calibrated.get(key)}
+            for item in said[clip_id]
+        ]
         row["classes"] = known[clip_id]
         row["events"] = [item for item in evidence if item["onset_s"] is not None]
         untimed = [item for item in evidence if item["onset_s"] is None]
         row["tags"] = [
-            {**item, "says": f"{item['listener']}: {item['kind']}s"}
+            {**item, "says": f"{item['listener']}: {item['kind']}s{_worth(item)}"}
             for item in untimed
             if item["kind"] in ("tag", "keyword")
         ]
         row["facts"] = [item for item in evidence if item["kind"] == "fact"]
         row["published"] = [item for item in evidence if item["kind"] == "caption"]
     return chosen
+
+
+def _worth(item: Row) -> str:
+    """Return in words what the number beside a tag is."""
+    if item["confidence"] is None:
+        return ""
+    return ", uncalibrated" if item["probability"] is None else ", confidence → probability"
 
 
 def _quota(drawn: list[Row]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from pipelines.catalog.query import dicts
 from pipelines.core.workspace import Workspace
 from pipelines.report.charts import Bin, nice_step
 from schemas.licences import LICENCES
+from schemas.ontology import default_ontology
 
 Row = dict[str, Any]
 
@@ -157,6 +158,54 @@ def classes(workspace: Workspace) -> dict[str, Any]:
         "distinct": dicts(workspace, "SELECT count(DISTINCT class_id) AS n FROM classes")[0]["n"],
         "states": {row["state"]: row["n"] for row in states},
     }
+
+
+def listeners(workspace: Workspace) -> dict[str, list[Row]]:
+    """Return what confidences are worth by listener, who states none, the classes with most clips, and agreement in pairs."""
+    known = default_ontology()
+    found = {
+        "worth": dicts(
+            workspace,
+            """
+            SELECT pool.*, count(each.class_id) AS classes,
+                   count(*) FILTER (each.method = 'isotonic') AS own,
+                   count(*) FILTER (each.method = 'pooled') AS lent
+            FROM (SELECT * FROM calibrations WHERE class_id IS NULL) AS pool
+            LEFT JOIN (SELECT * FROM calibrations WHERE class_id IS NOT NULL) AS each USING (listener)
+            GROUP BY ALL ORDER BY listener""",
+        ),
+        "unsure": dicts(
+            workspace,
+            """
+            SELECT clip_id AS listener FROM drops
+            WHERE stage = 'calibrate' AND reason = 'states_no_confidence' AND clip_id <> 'publisher' ORDER BY clip_id""",
+        ),
+        "classes": dicts(
+            workspace,
+            """
+            SELECT * FROM calibrations WHERE class_id IS NOT NULL AND positives + negatives > 0
+            QUALIFY row_number() OVER (PARTITION BY listener ORDER BY positives + negatives DESC, class_id) <= 20
+            ORDER BY listener, positives + negatives DESC, class_id""",
+        ),
+        "pairs": dicts(
+            workspace,
+            """
+            SELECT * FROM agreements WHERE class_id IS NULL AND (other = 'publisher' OR
+                   (listener <> 'publisher' AND listener < other)) ORDER BY listener, other <> 'publisher', other""",
+        ),
+        "shared": dicts(
+            workspace,
+            """
+            SELECT * FROM agreements WHERE class_id IS NOT NULL AND (other = 'publisher' OR
+                   (listener <> 'publisher' AND listener < other))
+            QUALIFY row_number() OVER (PARTITION BY listener, other
+                                       ORDER BY "both" + only_listener + only_other DESC, class_id) <= 20
+            ORDER BY listener, other <> 'publisher', other, "both" + only_listener + only_other DESC, class_id""",
+        ),
+    }
+    for row in (*found["classes"], *found["shared"]):
+        row["class_name"] = known[row["class_id"]].name if row["class_id"] in known else row["class_id"]
+    return found
 
 
 def captions(workspace: Workspace) -> dict[str, list[Row]]:

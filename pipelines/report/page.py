@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from pipelines.core.workspace import Workspace
 from pipelines.report import facts
-from pipelines.report.charts import histogram, scatter
+from pipelines.report.charts import Part, histogram, reliability, scatter
 from pipelines.report.examples import examples
 from pipelines.seal import seal_folder
 
@@ -28,6 +28,12 @@ SELECT clip_id, caption, score, captions.licence
 FROM captions JOIN classes USING (clip_id)
 WHERE decision = 'accepted' AND class_name ILIKE '%dog%'
 ORDER BY score DESC NULLS LAST""",
+    ),
+    (
+        "Tags that are worth little though the listener is sure of them",
+        """\
+SELECT listener, name, clip_id, confidence, probability, calibration
+FROM calibrated WHERE confidence >= 0.5 AND probability < 0.25 ORDER BY probability, clip_id""",
     ),
     (
         "All evidence behind one caption",
@@ -93,6 +99,7 @@ def page(workspace: Workspace) -> str:
             facts.licences,
             facts.sources,
             facts.classes,
+            facts.listeners,
             facts.captions,
             facts.mixtures,
             facts.shards,
@@ -115,12 +122,14 @@ def page(workspace: Workspace) -> str:
         "size": _size,
         "percent": _percent,
         "tiny": _tiny,
+        "measured": _measured,
     }
     return environment.get_template("page.html.j2").render(
         **numbers,
         name=json.loads(workspace.read("run.json"))["name"],
         css=Markup((here / "page.css").read_text(encoding="utf-8")),
         charts=_charts(workspace, numbers["mixtures"]["points"]),
+        reliability={row["listener"]: _reliability(row) for row in numbers["listeners"]["worth"]},
         caption_examples=captions,
         mixture_examples=mixtures,
         ask=ASK,
@@ -145,6 +154,14 @@ def _charts(workspace: Workspace, points: list[tuple[float, float]]) -> dict[str
     }
     charts = {name: histogram(*parts) if parts[2] else None for name, parts in drawn.items()}
     return charts | {"asked": scatter("Asked and achieved ratio", "dB", points) if points else None}
+
+
+def _reliability(row: dict[str, Any]) -> Markup | None:
+    """Return the diagram of one listener; None where nothing was measured."""
+    parts: dict[bool, list[Part]] = {False: [], True: []}
+    for each in row["reliability"]:
+        parts[each["calibrated"]].append(Part(each["clips"], each["said"], each["labelled"]))
+    return reliability(f"Reliability of {row['listener']}", parts[False], parts[True]) if parts[False] else None
 
 
 def _printable(value: Any) -> Any:
@@ -181,6 +198,11 @@ def _percent(part: int, whole: int) -> str:
     """Return a share without calling anything all or nothing that is not."""
     share = 100 * part / whole
     return f"{min(max(share, 0.1), 99.9) if 0 < part < whole else share:.3g} %"
+
+
+def _measured(value: float | None) -> str:
+    """Return three decimals, or a dash where nothing was measured."""
+    return "–" if value is None else f"{value:.3f}".replace("-", "−")
 
 
 def _tiny(value: float) -> str:

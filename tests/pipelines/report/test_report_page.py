@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from pipelines.catalog.query import dicts
-from pipelines.catalog.views import SAMPLES
+from pipelines.catalog.views import CALIBRATED, SAMPLES
 from pipelines.core.tar import Packer
 from pipelines.core.workspace import Workspace
 from pipelines.ingest.store import encode_flac
@@ -46,14 +46,14 @@ def write_run(root, rows: dict[str, list[dict]]) -> Workspace:
         workspace.write(f"tables/{table}.parquet", sink.getvalue())
         view = "caption_samples" if table == "samples" else table
         sql.append(f"CREATE VIEW {view} AS SELECT * FROM read_parquet(['tables/{table}.parquet']);")
-    sql.append(SAMPLES)
+    sql += [SAMPLES, CALIBRATED]
     workspace.write("views.sql", "\n".join(sql).encode())
     return workspace
 
 
 def row(table: str, **given) -> dict:
     """Return a row of a table: what is given, and else null, or the empty value of the column's type."""
-    empty = {"string": "", "int64": 0, "double": 0.0}
+    empty = {"string": "", "int64": 0, "double": 0.0, "bool": False}
     blank = {f.name: None if f.nullable else empty.get(str(f.type), []) for f in tables.schema(table)}
     return blank | given
 
@@ -357,6 +357,95 @@ def test_an_unfinished_run_and_one_whose_store_is_gone_are_the_users_to_mend(run
     run.remove("store/clips-00000-000.tar")
     with pytest.raises(RunStopped, match=r"store/clips-00000-000\.tar: cannot be read"):
         write_report(run)
+
+
+def worth(listener: str, class_id: str | None, method: str, **given) -> dict:
+    """Return a row of calibrations whose curve is the square of the confidence at three knots."""
+    knots = {"confidences": [0.0, 0.5, 1.0], "probabilities": [0.01, 0.25, 0.99]} if method != "none" else {}
+    return row("calibrations", listener=listener, class_id=class_id, method=method, **(knots | given))
+
+
+def listening(root) -> Workspace:
+    """A run with a listener that is calibrated, one that is not, one that states no confidence, and their agreement."""
+    workspace = Workspace(str(root))
+    with Packer(workspace, "store", 0, 1000, 10**9) as store:
+        place = store.add("clips", "a-1", {"flac": encode_flac(tone(440, 0.5), RATE)})
+    made = clip_rows(1, place, 0.5, "A bell rings.", "accepted")
+    said = {"clip_id": "a-1", "kind": "tag", "name": HOSTILE}
+    bins = [
+        {"calibrated": done, "clips": 30, "said": 0.5, "labelled": share} for done, share in ((False, 0.2), (True, 0.5))
+    ]
+    errors = {"ece": 0.3, "ece_calibrated": 0.0125, "brier": 0.25, "brier_calibrated": 0.16, "average_precision": 0.75}
+    pair = {"clips": 40, "both": 12, "only_listener": 3, "only_other": 5, "jaccard": 0.6, "kappa": -0.25}
+    tables_ = {
+        "evidence": [
+            row("evidence", **said, evidence_id="a-1:ear:0", listener="ear", class_id="/m/0bt9lr", confidence=0.75),
+            row("evidence", **said, evidence_id="a-1:raw:0", listener="raw", class_id="/m/0bt9lr", confidence=0.75),
+            row("evidence", **said, evidence_id="a-1:publisher:0", listener="publisher"),
+        ],
+        "calibrations": [
+            worth("ear", None, "pooled", positives=1100, negatives=2200, reliability=bins, **errors),
+            worth("ear", "/m/0bt9lr", "isotonic", positives=1000, negatives=2000, **errors),
+            worth("ear", HOSTILE, "pooled", positives=1, negatives=2),
+            worth(HOSTILE, None, "none", positives=2, negatives=1),
+            worth(HOSTILE, "/m/06mb1", "none", positives=2, negatives=1),
+        ],
+        "agreements": [
+            row("agreements", listener="ear", other="publisher", **pair),
+            row("agreements", listener="publisher", other="ear", **pair),
+            row("agreements", listener="ear", other="publisher", class_id="/m/0bt9lr", **pair),
+            row("agreements", listener=HOSTILE, other="ear", class_id="/m/06mb1", clips=7),
+        ],
+        "drops": [
+            row("drops", stage="calibrate", clip_id="mute", reason="states_no_confidence"),
+            row("drops", stage="calibrate", clip_id="publisher", reason="states_no_confidence"),
+            row("drops", stage="calibrate", clip_id="facts", reason="names_no_class"),
+        ],
+    }
+    return write_run(root, {name: [made[name]] for name in ("clips", "captions", "candidates", "scores")} | tables_)
+
+
+def test_what_listeners_are_worth_is_told_with_its_numbers_and_what_is_uncalibrated_as_such(tmp_path):
+    outline = report(listening(tmp_path))
+    whole = outline.text()
+    text = whole[whole.index("held against the publishers' labels") :]
+    safe = HOSTILE.replace("\x07", "\ufffd")
+    assert "ear 2 1 by themselves, 1 by all classes together 1,100 2,200 0.750 0.300 → 0.013 0.250 → 0.160" in text
+    assert f"{safe} 1 uncalibrated 2 1 – – –" in text
+    assert "Dog ear by itself 1,000 2,000 0.750 0.300 → 0.013 0.250 → 0.160" in text
+    assert "mute names classes and states no confidence: there is nothing to calibrate" in text
+    assert "facts names classes" not in text
+    assert "publisher names classes" not in text
+    assert "ear publisher 40 12 3 5 0.600 −0.250" in text
+    assert "publisher ear 40" not in text, "each pair is told once"
+    assert f"Rain {safe} ear 7 0 0 0 – –" in text
+    assert ("a", {"href": "#listeners"}) in outline.tags
+
+
+def test_a_tag_is_shown_with_its_probability_or_as_uncalibrated(tmp_path):
+    text = report(listening(tmp_path)).text()
+    safe = HOSTILE.replace("\x07", "\ufffd")
+    assert f"ear: tags, confidence → probability {safe} 0.75 → 0.62" in text
+    assert f"raw: tags, uncalibrated {safe} 0.75" in text
+    assert f"publisher: tags {safe}" in text
+
+
+def test_reliability_is_drawn_where_it_was_measured_and_the_line_is_where_said_is_so(tmp_path):
+    outline = report(listening(tmp_path))
+    (label,) = [a["aria-label"] for tag, a in outline.tags if tag == "svg" and "Reliab" in a.get("aria-label", "")]
+    assert label == "Reliability of ear: as stated: 0.20 at 0.50; calibrated: 0.50 at 0.50"
+    dots = {a["class"]: a for tag, a in outline.tags if tag == "circle"}
+    (line,) = [a for tag, a in outline.tags if tag == "line" and a["class"] == "same"]
+    middle = [(float(line[f"{axis}1"]) + float(line[f"{axis}2"])) / 2 for axis in "xy"]
+    assert [float(dots["dot"][key]) for key in ("cx", "cy")] == middle
+    assert float(dots["dot raw"]["cx"]) == middle[0]
+    assert float(dots["dot raw"]["cy"]) - middle[1] == pytest.approx(0.3 * 200)
+
+
+def test_where_no_listener_names_a_class_nothing_is_said_of_their_worth(run):
+    outline = report(run)
+    assert "What the listeners are worth" not in outline.text()
+    assert ("a", {"href": "#listeners"}) not in outline.tags
 
 
 @pytest.mark.parametrize(("title", "sql"), ASK)
