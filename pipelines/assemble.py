@@ -10,6 +10,8 @@ from pipelines.ingest.frames import Frames
 from pipelines.ingest.index import Index
 from pipelines.ingest.stage import Ingest
 from pipelines.listen.agree import Agree
+from pipelines.listen.ask import Ask
+from pipelines.listen.ask_here import AskHere
 from pipelines.listen.calibrate import Calibrate
 from pipelines.listen.embed import Embed
 from pipelines.listen.heard import Heard
@@ -17,6 +19,7 @@ from pipelines.listen.listeners import Listeners
 from pipelines.listen.models import chosen
 from pipelines.listen.publisher import Publisher
 from pipelines.listen.stage import Listen
+from pipelines.listen.transcribe import Transcribe
 from pipelines.listen.zero_shot import ZeroShot
 from pipelines.mix.plan import PlanMixtures
 from pipelines.mix.render import Render
@@ -25,8 +28,10 @@ from pipelines.refine.score import Score
 from pipelines.refine.similarity import Similarity
 from pipelines.shards.captions import CaptionShards
 from pipelines.unify.stage import Unify
+from schemas.endpoints import endpoint_of
 from schemas.recipe import Recipe
 from taggers.base import Embedder, Listener
+from taggers.chat import Chat
 
 
 def stages_of(recipe: Recipe) -> list[Stage]:
@@ -47,6 +52,9 @@ def stages_of(recipe: Recipe) -> list[Stage]:
         *(Listen(chosen(choice, Listener, listen.device)) for choice in listen.listeners),
         *(Embed(embedder) for embedder in embedders),
         *(ZeroShot(embedder, listen.zero_shot) for embedder in embedders if listen.zero_shot),
+        *(AskHere(chosen(choice, Chat, listen.device), choice.chain) for choice in listen.chats),
+        *(Ask(ask, endpoint_of(recipe.endpoints, ask.endpoint, f"listen.ask {ask.name}")) for ask in listen.ask),
+        *_transcribers(recipe),
         Unify(),
     ]
     stages += [
@@ -70,3 +78,13 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     for stage in stages:
         stage.check()
     return stages
+
+
+def _transcribers(recipe: Recipe) -> list[Stage]:
+    asked, key = recipe.listen.transcribe, "listen.transcribe"
+    if asked is None:
+        return []
+    endpoint = endpoint_of(recipe.endpoints, asked.endpoint, f"{key}.endpoint")
+    if asked.summariser is None:
+        return [Transcribe(asked, endpoint)]
+    return [Transcribe(asked, endpoint, endpoint_of(recipe.endpoints, asked.summariser, f"{key}.summariser"))]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from schemas.endpoints import Ask, Endpoint, Transcribe
 from schemas.errors import UserError
 from schemas.section import Decibels, Name, Seconds, Section
 
@@ -101,6 +102,12 @@ class ModelChoice(Section):
     gpus: float | None = Field(None, gt=0, le=16, description="share of a GPU that it gets; its own wish if not given")
 
 
+class ChatChoice(ModelChoice):
+    """A model of ``taggers`` that answers questions, and the questions."""
+
+    chain: str = Field("prompts/audiosetcaps_listen.yaml", description="file of questions, relative to configs/")
+
+
 class ZeroShot(Section):
     """Tags through embedders: the classes whose names lie nearest to the sound."""
 
@@ -116,6 +123,11 @@ class Listen(Section):
     listeners: list[ModelChoice] = Field([ModelChoice(use="facts"), ModelChoice(use="signal")])
     embedders: list[ModelChoice] = Field([], description="models that embed sounds and words, and score captions")
     zero_shot: ZeroShot | None = Field(None, description="if given, every embedder tags too")
+    chats: list[ChatChoice] = Field(
+        [], description="models that answer questions about the sound, in the run's own workers"
+    )
+    ask: list[Ask] = Field([], description="questions about the sound or the pictures, for models behind endpoints")
+    transcribe: Transcribe | None = Field(None, description="if given, what is said is written down")
     device: str = Field("cpu", description="device that models are loaded on, e.g. `cpu`, `cuda`")
 
     @model_validator(mode="before")
@@ -123,7 +135,7 @@ class Listen(Section):
     def _names(cls, value: Any) -> Any:
         if isinstance(value, dict):
             value = dict(value)
-            for key in ("listeners", "embedders"):
+            for key in ("listeners", "embedders", "chats"):
                 if isinstance(value.get(key), list):
                     value[key] = [{"use": item} if isinstance(item, str) else item for item in value[key]]
         return value
@@ -184,6 +196,9 @@ class Recipe(Section):
     name: Name
     seed: int = Field(0, ge=0, lt=2**63)
     partitions: int = Field(8, ge=1, le=65536, description="pieces of work; frozen when the run is first planned")
+    endpoints: dict[Name, Endpoint] = Field(
+        {}, description="servers that answer over HTTP, by the names that stages use"
+    )
     data: Data
     audio: Audio = Audio()
     video: Video = Video()

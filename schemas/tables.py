@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-VERSION = 2
+VERSION = 3
 """Version of the tables; a workspace of another version is refused, not guessed at."""
 
 STRINGS = pa.list_(pa.string())

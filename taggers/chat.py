@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from taggers.base import Settings, Waveform
+from taggers.base import Model, Waveform
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,29 +55,8 @@ class NoAnswer(Exception):
 
 
 @runtime_checkable
-class Chat(Protocol):
-    """A model that answers.
-
-    Attributes:
-        settings_type: what a recipe may set.
-        name: the name a recipe uses.
-        revision: what determines the answers; part of a stage's fingerprint.
-        sample_rate: the one rate in Hz that it hears; None: any.
-        gpus: GPUs that one loaded instance occupies where it is loaded on one.
-        stateful: True when loading is expensive.
-
-    """
-
-    settings_type: ClassVar[type[Settings]] = Settings
-    name: str
-    revision: str
-    sample_rate: int | None = None
-    gpus: float = 0.0
-    stateful: bool = False
-
-    def load(self, device: str) -> None:
-        """Make ready; called once, before the first question."""
-        return
+class Chat(Model, Protocol):
+    """A model that answers questions about sounds."""
 
     def converse(self, batch: Sequence[Conversation]) -> list[list[Answer] | NoAnswer]:
         """Have each conversation: an answer per turn, or why there is none; in order, none depends on another."""

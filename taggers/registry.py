@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from taggers.base import Embedder, Listener, Model
+from taggers.chat import Chat
 
 GROUP = "earloom.listeners"
 
@@ -67,7 +68,7 @@ def create(name: str, kind: type[Kind], settings: Mapping[str, Any] | None = Non
 
     Args:
         name: the name.
-        kind: `Listener` or `Embedder`.
+        kind: `Listener`, `Embedder` or `Chat`.
         settings: what the recipe sets of it.
 
     Raises:
@@ -82,7 +83,7 @@ def create(name: str, kind: type[Kind], settings: Mapping[str, Any] | None = Non
     model = factory(*_settings(name, factory, settings or {}))
     if isinstance(model, kind):
         return model
-    for other, key in ((Listener, "listeners"), (Embedder, "embedders")):
+    for other, key in ((Listener, "listeners"), (Embedder, "embedders"), (Chat, "chats")):
         if isinstance(model, other):
             raise UnknownModel(f"{name!r} is no {kind.__name__.lower()}; it belongs under listen.{key}")
     raise TypeError(f"{name!r} leads to {model!r}, which does not have the attributes of a {kind.__name__}")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taggers.base import Embedder, Finding, Listener, Settings, Waveform
+from taggers.chat import Answer, Chat, Conversation, NoAnswer
 from taggers.windows import starts
 
 
@@ -78,6 +79,23 @@ class Pitch(Embedder):
         return np.array([direction(float(np.mean(each)) if each else 0.5) for each in found], np.float32)
 
 
+class Parrot(Chat):
+    """Answers how long the sound is, denies speech, and has nothing to say of what is shorter than half a second."""
+
+    name, revision, sample_rate, stateful = "parrot", "1", 8000, True
+
+    def converse(self, batch: Sequence[Conversation]) -> list[list[Answer] | NoAnswer]:
+        out: list[list[Answer] | NoAnswer] = []
+        for talk in batch:
+            assert talk.sound is not None
+            if talk.sound.duration_s < 0.5:
+                out.append(NoAnswer("too_short", "half a second at least"))
+                continue
+            words = [f"A tone of {talk.sound.duration_s:g} s at {talk.sound.rate} Hz.", "There is no speech."]
+            out.append([Answer(word, "parrot") for word in words[: len(talk.turns)]])
+        return out
+
+
 def direction(share: float) -> tuple[float, float]:
     return float(np.cos(share * np.pi / 2)), float(np.sin(share * np.pi / 2))
 
@@ -87,5 +105,5 @@ def install(folder: Path) -> None:
     info = folder / "toy_ears-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy_ears\nVersion: 1.0\n")
-    lines = [f"{kind.name} = toy_models:{kind.__name__}" for kind in (Picky, Rate, Poisoned, Pitch)]
+    lines = [f"{kind.name} = toy_models:{kind.__name__}" for kind in (Picky, Rate, Poisoned, Pitch, Parrot)]
     (info / "entry_points.txt").write_text("[earloom.listeners]\n" + "\n".join(lines) + "\n")

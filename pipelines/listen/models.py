@@ -31,7 +31,7 @@ class Chosen(Generic[Kind]):
     """A model that a recipe chose.
 
     Attributes:
-        kind: ``Listener`` or ``Embedder``.
+        kind: ``Listener``, ``Embedder`` or ``Chat``.
         use: the model's name in the registry.
         name: its name in this run's tables.
         settings: what the recipe sets of it, as canonical JSON.

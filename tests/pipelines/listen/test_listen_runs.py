@@ -107,7 +107,7 @@ def test_a_model_that_is_not_there_or_wrongly_set_is_told_in_one_line_before_any
         ({"listeners": ["pitch"]}, "'pitch' is no listener; it belongs under listen.embedders"),
         ({"embedders": ["rate"]}, "'rate' is no embedder; it belongs under listen.listeners"),
         ({"listeners": [{"use": "poisoned", "settings": {"peek": 1}}]}, "'poisoned' has no setting 'peek'; known: peak"),
-        ({"listeners": ["rate", "rate"]}, "stage listen_rate: stands twice in the recipe; name each listener once"),
+        ({"listeners": ["rate", "rate"]}, "2 listeners are named 'rate' in the tables; give one another name"),
     ):  # fmt: skip
         ran = run(package, sounds, tmp_path / "run", listen, "run", "--quiet")
         assert (ran.returncode, len(ran.stderr.strip().splitlines())) == (2, 1)

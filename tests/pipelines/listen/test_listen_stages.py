@@ -17,18 +17,21 @@ from pipelines.core.worker import Task, _serve, run_tasks
 from pipelines.core.workspace import Workspace
 from pipelines.ingest.store import encode_flac
 from pipelines.listen import models, zero_shot
+from pipelines.listen.ask_here import AskHere
 from pipelines.listen.embed import Embed
+from pipelines.listen.evidence import evidence_row
 from pipelines.listen.publisher import Publisher
 from pipelines.listen.stage import Listen
 from pipelines.listen.zero_shot import ZeroShot
 from pipelines.refine.similarity import Similarity
 from schemas import tables
 from schemas.errors import UserError
-from schemas.ontology import default_ontology
-from schemas.recipe import ModelChoice
+from schemas.ontology import configs_dir, default_ontology
+from schemas.recipe import ChatChoice, ModelChoice
 from schemas.recipe import ZeroShot as ZeroShotSettings
 from taggers import registry
 from taggers.base import Embedder, Listener
+from taggers.chat import Chat
 
 
 def record(**values: object) -> dict:
@@ -118,7 +121,7 @@ def stored(workspace: Workspace, sounds: list[np.ndarray]) -> pa.Table:
 @pytest.fixture(autouse=True)
 def toys(monkeypatch):
     """Toy models by name; what other tests made of the names is forgotten."""
-    kinds = (toy_models.Picky, toy_models.Rate, toy_models.Poisoned, toy_models.Pitch)
+    kinds = (toy_models.Picky, toy_models.Rate, toy_models.Poisoned, toy_models.Pitch, toy_models.Parrot)
     monkeypatch.setattr(registry, "_registered", {kind.name: kind for kind in kinds})
     for cached in (models._made, models._loaded, zero_shot._directions):
         cached.cache_clear()
@@ -239,6 +242,29 @@ def test_the_device_and_the_share_of_a_gpu_are_not_part_of_what_is_heard():
     assert Listen(listener("facts", "cpu")).params() == Listen(listener("facts", "cuda")).params()
     assert Listen(listener("facts")).revisions() == {"facts": "facts-1"}
     assert Listen(listener("poisoned")).params() != Listen(listener("poisoned", peak=0.9)).params()
+
+
+def test_a_model_in_this_process_is_asked_what_the_gates_allow_and_its_answers_are_read_as_a_servers_are(tmp_path):
+    context = Context(Workspace(str(tmp_path)), ".", 0, 1)
+    clips = stored(context.workspace, [tone(440, 1.0), tone(440, 0.75), tone(440, 0.25)])
+    speech = evidence_row("c1", "tagger", "1", 0, kind="tag", name="Speech", class_id="/m/09x0r", confidence=0.9)
+    chat = models.chosen(ChatChoice(use="parrot", name="bird"), Chat, "cpu")
+    stage = AskHere(chat, "prompts/audiosetcaps_listen.yaml")
+    result = serve(stage, Batch(clips, {"evidence": tables.from_rows("evidence", [speech])}), context)
+    assert [(row["clip_id"], row["listener"], row["kind"], row["name"], row["text"]) for row in result.rows] == [
+        ("c0", "bird", "answer", "sounds", "A tone of 1 s at 8000 Hz."),
+        ("c1", "bird", "answer", "sounds", "A tone of 0.75 s at 8000 Hz."),
+        ("c1", "bird", "answer", "speech", None),
+    ]
+    assert [(r.key, r.error, r.message) for r in result.rejects] == [("c2", "too_short", "half a second at least")]
+    gated = tmp_path / "gated.yaml"
+    gated.write_text((configs_dir() / "prompts/audiosetcaps_listen.yaml").read_text().replace(
+        "  - name: sounds\n", "  - name: sounds\n    gate: {classes: [Dog]}\n"
+    ))  # fmt: skip
+    closed = serve(AskHere(chat, str(gated)), Batch(clips, {"evidence": tables.from_rows("evidence", [])}), context)
+    assert closed.drops == [("c0", "gate_closed"), ("c1", "gate_closed"), ("c2", "gate_closed")]
+    with pytest.raises(UserError, match="'parrot' is no listener; it belongs under listen.chats"):
+        Listen(listener("parrot")).check()
 
 
 def test_two_listeners_of_one_rate_hear_one_decoding(tmp_path, monkeypatch):
