@@ -25,6 +25,7 @@ from pipelines.core.work import content_read
 from pipelines.core.workspace import Workspace
 from pipelines.identity.groups import home
 from pipelines.ingest.store import from_store
+from pipelines.llm.service import FOLDER as LEDGER
 from pipelines.mix.conflict import present
 from pipelines.mix.levels import scaled, snr_db
 from pipelines.mix.render import sample_json, stems_of
@@ -156,8 +157,10 @@ class _Check:
             elif sha and self.workspace.sha256(name) != sha:
                 self.wrong(f"{name}: was altered (its sha256 is not the one that was committed)")
         for name in sorted(sizes.keys() - expected.keys()):
-            # A folder that the recipe has left behind is in no seal; its own name is the hash of its stage.json.
-            if not (name.startswith(ROOMS) and name.endswith("/stage.json") and self._names_itself(name)):
+            # A folder that the recipe has left behind is in no seal; its own name is the hash of its stage.json. The ledger
+            # of what was asked belongs to no commit: answers that were paid for stay, whatever becomes of the run.
+            left = name.startswith(ROOMS) and name.endswith("/stage.json") and self._names_itself(name)
+            if not left and not name.startswith(f"{LEDGER}/"):
                 self.wrong(f"{name}: no marker names it")
         self.verdict.looked_at["files"] = len(sizes)
         self.verdict.looked_at["bytes"] = sum(sizes.values())
