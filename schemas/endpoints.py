@@ -41,7 +41,7 @@ class Endpoint(Section):
     usd_per_million_out: float | None = Field(None, ge=0, description="dollars per million tokens of an answer")
     usd_per_minute: float | None = Field(None, ge=0, description="dollars per minute of sound that is transcribed")
     max_usd: float | None = Field(
-        None, ge=0, description="most dollars that may be spent, all that was paid before in the run folder included"
+        None, ge=0, description="most dollars that may be spent, with all that was paid before in that folder"
     )
     timeout_s: Seconds = Field(120.0, description="seconds until one request is given up")
     deadline_s: Seconds = Field(300.0, description="seconds until a request that fails is no longer sent again")
@@ -62,7 +62,10 @@ class Endpoint(Section):
     )
     tokens_per_picture: int = Field(2000, ge=1, description="most tokens that a picture takes, likewise")
     responses: str | None = Field(
-        None, description="folder of responses that several runs share; not given: llm/ in the run folder"
+        None,
+        pattern=r"^(/|~|[a-z0-9]+://)",
+        description="folder, by its whole path or as a URL, whose llm/ several runs share, with what they spent; not given: the "
+        "run folder",
     )
 
     @field_validator("extra")

@@ -353,7 +353,7 @@ def _explain(error: ValidationError) -> str:
 def _keys_at(path: list[str]) -> list[str]:
     model: Any = Recipe
     for step in path:
-        if step.isdigit():
+        if step.isdigit() or step not in model.model_fields:  # a number in a list, or a name that the user gave
             continue
         annotation = model.model_fields[step].annotation
         inner = [

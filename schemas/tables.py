@@ -228,11 +228,17 @@ TABLES: dict[str, pa.Schema] = {
         Column(
             "value",
             _F,
-            "a fact's value, a label's published rating, or a zero-shot tag's cosine; null: none, or unknown",
+            "a fact's value, a label's published rating, a zero-shot tag's cosine, or the words of a transcript counted; null: "
+            "none, or unknown",
             True,
         ),
         Column("unit", _S, "the value's unit; null: none", True),
-        Column("text", _S, "words of a caption, an answer or a transcript; null: none", True),
+        Column(
+            "text",
+            _S,
+            "words of a caption, an answer or a transcript; null: none, or of an answer: asked, and there is nothing",
+            True,
+        ),
         Column("class_id", _S, "ontology class that the listener itself names; null: names none", True),
         Column("onset_s", _F, "seconds from the clip's start; null: not timed", True),
         Column("offset_s", _F, "seconds from the clip's start; null: not timed", True),

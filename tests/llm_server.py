@@ -56,13 +56,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered: a text, or a body, or an error, or a fault; after ``latency_s``."""
+    """What is answered: a text, or a body, or an error, or a fault; after ``latency_s``, and once ``ready`` says so."""
 
     text: str | None = "A dog barks."
     status: int = 200
     body: dict[str, Any] | None = None
     headers: dict[str, str] = field(default_factory=dict)
     latency_s: float = 0.0
+    ready: Callable[[], bool] = lambda: True
     fault: str = ""
     usage: tuple[int, int] | None = (100, 10)
     finish: str = "stop"
@@ -151,6 +152,10 @@ class Server:
             Answer(body={"object": "list", "data": []}, usage=None) if path.endswith("/models") else self.script(asked)
         )
         await asyncio.sleep(answer.latency_s)
+        for _ in range(2000):
+            if answer.ready():
+                break
+            await asyncio.sleep(0.005)
         if answer.fault == "hang":
             await asyncio.sleep(3600)
         if answer.fault == "reset":
@@ -176,7 +181,8 @@ class Server:
 def _completion(asked: Asked, answer: Answer) -> dict[str, Any]:
     if asked.path.endswith("/audio/transcriptions"):
         return {"text": answer.text}
-    usage = answer.usage and {"prompt_tokens": answer.usage[0], "completion_tokens": answer.usage[1]}
+    counts = answer.usage and (*answer.usage, sum(answer.usage))
+    usage = counts and dict(zip(("prompt_tokens", "completion_tokens", "total_tokens"), counts, strict=True))
     message = {"role": "assistant", "content": answer.text, "refusal": answer.refusal}
     return {
         "id": f"chat-{asked.number}",

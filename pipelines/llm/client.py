@@ -74,10 +74,13 @@ class Client:
             raise Reject("unreadable", f"asked twice, answered twice with no words that can be read{cut}")
         return reply
 
-    async def drain(self) -> None:
-        """Send nothing more, and wait until what was sent is on the disk."""
+    def end(self) -> None:
+        """Send nothing more of what is being asked now."""
         for asking in self._asking.values():
             asking.cancel()
+
+    async def drain(self) -> None:
+        """Wait until what was sent is on the disk."""
         while self._sent:
             await asyncio.wait(self._sent)
 

@@ -99,7 +99,6 @@ class Service:
 
     def halt(self) -> None:
         """End all conversations; return when what was sent is on the disk."""
-        self._halted = True
         self._on_loop(self._halt())
 
     async def _made(self, name: str, endpoint: Endpoint, place: Workspace, same: str) -> Client:
@@ -118,6 +117,9 @@ class Service:
         self._tasks.update(tasks)
         try:
             return await asyncio.gather(*tasks)
+        except (RunStopped, UserError):
+            self._end()  # at once: whoever waits for the group may take a while to hear of it
+            raise
         finally:
             for task in tasks:
                 task.cancel()
@@ -130,11 +132,16 @@ class Service:
             except Reject as reject:
                 return reject
 
-    async def _halt(self) -> None:
-        left = list(self._tasks)
-        for task in left:
+    def _end(self) -> None:
+        self._halted = True
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        for client in self._clients.values():
+            client.end()
+
+    async def _halt(self) -> None:
+        self._end()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for client in self._clients.values():
             await client.drain()
 

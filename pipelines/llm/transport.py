@@ -41,7 +41,7 @@ class Received:
 
 def check_client(key: str) -> None:
     """Raise UserError where openai's client is not installed; ``key`` is the recipe's that needs it."""
-    if importlib.util.find_spec("openai") is None:
+    if not all(importlib.util.find_spec(needed) for needed in ("openai", "httpx2")):
         raise UserError(f"{key}: endpoints need 'openai': pip install 'earloom[llm]'")
 
 
@@ -67,17 +67,14 @@ class Transport:
     def __init__(self, name: str, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.secret = secret_of(name, endpoint)
-        import httpx2
         import openai
 
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=endpoint.in_flight)
         self._clients = [
             openai.AsyncOpenAI(
                 base_url=endpoint.base_url,
                 api_key=self.secret or _NO_KEY,
                 max_retries=0,
                 timeout=endpoint.timeout_s,
-                http_client=openai.DefaultAsyncHttpxClient(limits=limits),
             )
             for _ in range(math.ceil(endpoint.in_flight / _PER_CLIENT))
         ]

@@ -17,8 +17,9 @@ from llm_server import Answer, Asked, Server, endpoint, error, serving
 from pipelines.core import stop
 from pipelines.core.graph import Node
 from pipelines.core.stage import Batch, Context
-from pipelines.core.worker import Task, run_tasks
+from pipelines.core.worker import Task, _serve, run_tasks
 from pipelines.core.workspace import Workspace
+from pipelines.listen import ask as ask_module
 from pipelines.listen.ask import Ask
 from pipelines.llm import client as client_module
 from pipelines.llm import service as service_module
@@ -155,9 +156,8 @@ FAULTS = {
     "c001": (error(500), "server_error"),
     "c002": (Answer(fault="reset"), "connection_failed"),
     "c003": (Answer(fault="no_json"), "broken_response"),
-    "c004": (Answer(fault="hang"), "timed_out"),
-    "c005": (Answer("\ufffd\ufffd"), "unreadable"),
-    "c006": (error(400, "content_filter"), "refused"),
+    "c004": (Answer("\ufffd\ufffd"), "unreadable"),
+    "c005": (error(400, "content_filter"), "refused"),
 }
 
 
@@ -177,7 +177,7 @@ def test_every_clip_has_one_outcome_whatever_the_server_does(context):
         return FAULTS[by_sound[sound]][0] if sound in by_sound else Answer(latency_s=0.05)
 
     with serving(script) as server:
-        stage = ask(server, {"timeout_s": 0.3, "deadline_s": 0.4, "in_flight": 8})
+        stage = ask(server, {"deadline_s": 0.4, "in_flight": 8})
         result = serve(stage, Batch(table, {"evidence": heard({})}), context)
     assert {r.key: r.error for r in result.rejects} == {key: error for key, (_, error) in FAULTS.items()}
     assert len({row["clip_id"] for row in result.rows}) == 60 - len(FAULTS)
@@ -208,6 +208,25 @@ def test_a_clip_that_cannot_be_decoded_is_rejected_and_the_others_are_asked_abou
     assert {row["clip_id"] for row in result.rows} == {"c001"}
 
 
+def test_a_fault_of_ours_costs_the_clip_alone_that_shows_it(context, monkeypatch):
+    real = ask_module.sound
+
+    def faulty(clip: dict, *given: object) -> object:
+        if clip["clip_id"] == "c003":
+            raise ZeroDivisionError("a fault that no rule foresaw")
+        return real(clip, *given)
+
+    monkeypatch.setattr(ask_module, "sound", faulty)
+    batch = Batch(clips(context.workspace, 6), {"evidence": heard({})})
+    with serving() as server:
+        stage = ask(server)
+        stage.setup(context)
+        result = _serve(stage, batch, context, Task(node=None, partition=0, inputs=()))  # type: ignore[arg-type]
+        assert server.paid.total() == len(server.asked) == 5
+    assert [(reject.key, reject.error) for reject in result.rejects] == [("c003", "unexpected_ZeroDivisionError")]
+    assert len(result.rows) == 5
+
+
 def test_where_a_server_is_and_how_fast_and_dear_it_is_changes_no_answer():
     def identity(**settings) -> tuple[dict, dict]:
         given = {"base_url": "http://one/v1", "model": "toy", **settings}
@@ -216,7 +235,7 @@ def test_where_a_server_is_and_how_fast_and_dear_it_is_changes_no_answer():
 
     free = {"base_url": "http://two/v1", "key_env": "K", "in_flight": 9, "requests_per_minute": 5, "timeout_s": 7.0}
     priced = {"max_usd": 1.0, "usd_per_million_in": 1.0, "usd_per_million_out": 1.0, "tokens_per_minute": 9}
-    assert identity(**free, **priced, responses="x", deadline_s=3.0, tokens_per_second=1.0) == identity()
+    assert identity(**free, **priced, responses="/x", deadline_s=3.0, tokens_per_second=1.0) == identity()
     for bound in ({"model": "other"}, {"temperature": 0.5}, {"seed": 1}, {"max_tokens": 9}, {"extra": {"top_p": 0.5}}):
         assert identity(**bound) != identity()
 
@@ -271,7 +290,8 @@ def test_a_run_that_is_stopped_commits_and_sends_nothing_more_and_then_pays_for_
 
 def test_the_next_batch_is_under_way_while_one_is_waited_for(context, partition, monkeypatch):
     monkeypatch.setattr(Ask, "batch_rows", 8)
-    with serving(lambda asked: Answer(latency_s=0.2)) as server:
+    with serving() as server:
+        server.script = lambda asked: Answer(ready=lambda: server.most_open >= 16)
         commit(ask(server, {"in_flight": 16}), context, monkeypatch)
         assert server.most_open == 16
 
@@ -283,7 +303,9 @@ def test_a_stop_that_the_user_asks_for_is_heard_while_answers_are_waited_for_and
     def script(asked: Asked) -> Answer:
         if asked.number == 3:
             stop._requested.set()
-        return Answer(latency_s=0.4)
+        if asked.number < 4:
+            return Answer(ready=lambda: service_module.service()._halted)
+        return Answer()
 
     with serving(script) as server:
         stage = ask(server, {"in_flight": 4})

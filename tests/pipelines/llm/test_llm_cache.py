@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import os
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from pipelines.core.workspace import Workspace
+from pipelines.llm import journal
 from pipelines.llm.account import Account
 from pipelines.llm.cache import Responses
 from pipelines.llm.journal import Journal
@@ -101,6 +105,26 @@ def test_a_disk_that_cannot_be_written_stops_the_run_and_is_named(tmp_path):
         put(Workspace(str(tmp_path)), entry("w"))
 
 
+def test_a_line_that_was_torn_by_a_full_disk_takes_no_later_one_with_it(tmp_path, monkeypatch):
+    responses = put(Workspace(str(tmp_path)), entry("before"))
+    real = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        real(descriptor, bytes(data)[:20])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def both() -> None:
+        monkeypatch.setattr(journal.os, "write", full)
+        with pytest.raises(RunStopped, match="No space left on device"):
+            await responses.put(entry("during"))
+        monkeypatch.setattr(journal.os, "write", real)
+        await responses.put(entry("after"))
+
+    asyncio.run(both())
+    entries = entry("before"), entry("during"), entry("after")
+    assert found(Workspace(str(tmp_path)), *entries) == [entries[0], None, entries[2]]
+
+
 def test_duckdb_reads_the_ledger_torn_last_line_and_all(tmp_path):
     put(Workspace(str(tmp_path)), *(entry(f"w{number}") for number in range(3)))
     (file,) = (tmp_path / "llm").iterdir()
@@ -112,8 +136,6 @@ def test_duckdb_reads_the_ledger_torn_last_line_and_all(tmp_path):
 
 
 def test_an_account_keeps_what_was_held_and_never_settled(tmp_path):
-    from decimal import Decimal
-
     workspace = Workspace(str(tmp_path))
     account = Account(workspace, "llm", "toy")
 

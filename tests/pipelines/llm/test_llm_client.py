@@ -12,6 +12,7 @@ from llm_server import Answer, Asked, ask_all, endpoint, error, question, servin
 from pipelines.core.workspace import Workspace
 from pipelines.llm import client as client_module
 from pipelines.llm.account import Account
+from pipelines.llm.budget import Budget
 from pipelines.llm.chat import Chat
 from pipelines.llm.client import Reply
 from pipelines.llm.request import Media, Message
@@ -36,7 +37,6 @@ PASSING = {
     "limited": error(429, "rate_limit_exceeded", retry_after="0.2"),
     "server error": error(500),
     "overloaded": error(503, retry_after_ms="50"),
-    "hangs": Answer(fault="hang"),
     "reset": Answer(fault="reset"),
     "cut short": Answer(fault="cut_short"),
     "half a JSON": Answer(fault="no_json"),
@@ -53,7 +53,7 @@ def failing(faults: dict[str, Answer], times: int = 10**9) -> Callable[[Asked], 
 def test_what_passes_is_sent_again_and_answered(tmp_path):
     requests = [question(words) for words in (*PASSING, "fine")]
     with serving(failing(PASSING, times=2)) as server:
-        replies = ask_all(tmp_path, endpoint(server, timeout_s=0.5), requests)
+        replies = ask_all(tmp_path, endpoint(server), requests)
         assert [reply.text for reply in replies] == ["A dog barks."] * len(requests)
         assert [reply.entry["attempts"] for reply in replies] == [3] * len(PASSING) + [1]
         assert len(server.asked) == 3 * len(PASSING) + 1
@@ -67,7 +67,6 @@ STAYING = {
     "refused by a filter": error(403, "", "your input was flagged by moderation"),
     "server_error": error(500),
     "rate_limited": error(429),
-    "timed_out": Answer(fault="hang"),
     "connection_failed": Answer(fault="reset"),
     "broken_response": Answer(fault="no_json"),
     "unreadable empty": Answer(""),
@@ -80,7 +79,7 @@ STAYING = {
 def test_what_stays_with_one_request_rejects_it_alone_and_says_why(tmp_path):
     fine = [question(f"fine {number}") for number in range(300)]
     with serving(failing(STAYING)) as server:
-        place = endpoint(server, timeout_s=0.3, deadline_s=0.5, in_flight=len(STAYING) + 6)
+        place = endpoint(server, deadline_s=0.5, in_flight=len(STAYING) + 6)
         outcomes = ask_all(tmp_path, place, [*map(question, STAYING), *fine])
         bad, replies = outcomes[: len(STAYING)], outcomes[len(STAYING) :]
         assert all(isinstance(each, Reject) for each in bad)
@@ -91,6 +90,19 @@ def test_what_stays_with_one_request_rejects_it_alone_and_says_why(tmp_path):
         again = ask_all(tmp_path, place, fine)
         assert len(server.asked) == asked
         assert [reply.entry for reply in again] == [reply.entry for reply in replies]
+
+
+def test_a_request_that_is_never_answered_times_out_alone(tmp_path):
+    with serving(only("poison", Answer(fault="hang"))) as server:
+        ask_all(tmp_path, endpoint(server), [question("fine")])
+        (bad,) = ask_all(tmp_path, endpoint(server, timeout_s=0.2, deadline_s=0.3), [question("poison")])
+    assert (bad.error, bad.message.split(":")[1]) == ("timed_out", " no answer within timeout_s")
+
+
+def test_a_request_that_is_not_answered_in_time_is_sent_again(tmp_path):
+    with serving(only("slow", Answer(fault="hang"), times=1)) as server:
+        (reply,) = ask_all(tmp_path, endpoint(server, timeout_s=0.5), [question("slow")])
+    assert (reply.text, reply.entry["attempts"]) == ("A dog barks.", 2)
 
 
 STOPPING = {
@@ -262,16 +274,20 @@ def test_requests_and_scripted_answers_are_those_of_openais_own_types(tmp_path):
 
 
 def test_hundreds_are_on_their_way_at_once(tmp_path):
-    with serving(lambda asked: Answer(latency_s=0.2)) as server:
+    with serving() as server:
+        server.script = lambda asked: Answer(latency_s=0.2, ready=lambda: server.most_open >= 64)
         ask_all(tmp_path, endpoint(server, in_flight=64), [question(f"q{number}") for number in range(256)])
         assert server.most_open == 64
         assert len(server.asked) == sum(server.paid.values()) == 256
 
 
-def test_a_server_that_limits_is_left_alone_for_as_long_as_it_asks(tmp_path):
-    with serving(lambda asked: error(429, retry_after="0.5") if asked.number == 0 else OK) as server:
-        ask_all(tmp_path, endpoint(server, in_flight=1), [question(f"q{number}") for number in range(5)])
-        assert server.asked[1].at - server.asked[0].at >= 0.5
+def test_a_server_that_limits_is_left_alone_by_all_for_as_long_as_it_asks(tmp_path, monkeypatch):
+    paused = []
+    with serving(lambda asked: error(429, retry_after="7") if asked.number == 0 else OK) as server:
+        monkeypatch.setattr(Budget, "pause", lambda budget, seconds: paused.append((seconds, len(server.asked))))
+        with pytest.raises(RunStopped, match="is limited for longer than deadline_s"):
+            ask_all(tmp_path, endpoint(server, in_flight=1, deadline_s=1.0), [question("limited"), question("other")])
+    assert paused == [(7.0, 1)]  # before the seat was free for the second request
 
 
 PRICED = {"usd_per_million_in": 0.0, "usd_per_million_out": 1000.0, "max_tokens": 20}
