@@ -1,5 +1,5 @@
 # make demo: set up and run the main job on the sample corpora. make test: set up and pass the tests.
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo demo-models test lint bench clean
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.earloom-ready
@@ -18,6 +18,10 @@ demo: setup
 	$(BIN)/earloom sample data/sample
 	$(BIN)/earloom run configs/demo.yaml --set data.root=data/sample --out runs/demo
 	$(BIN)/earloom report runs/demo
+
+# The small models that the demo listens with, from sample worlds of their own; 5 minutes on 2 cores.
+demo-models: setup
+	$(BIN)/python -m trainers.demo_models
 
 test: setup
 	$(BIN)/python -m pytest

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.core.stage import Batch, Blob, Context, Result, Stage
+from pipelines.describe.grounds import Ground, grounds_of
+from pipelines.listen.publisher import Publisher
+from pipelines.refine.score import Score
+from pipelines.unify.names import default_index
 from schemas.ids import canonical_json
 
 
@@ -14,15 +19,25 @@ class CaptionShards(Stage):
 
     A clip without one is dropped with its decision as the reason, ``refused`` or ``abstained``; one that would leak
     from one split into another as ``leaks_into_<split>``.
+
+    Beside the accepted caption and all classes, the JSON holds what training may learn from: ``captions``, the accepted one
+    and every other candidate of the same score; ``labels``, the classes that the publisher's labels name, and ``state``,
+    which says whether a class that is not among them is absent or unknown; ``events``, the publisher's timed labels. What
+    a listener heard is in neither: one model's answers are no truth to train another on.
     """
 
     max_samples: int
     max_mb: int
 
     name = "captions"
-    reads = ("captions", "clips", "classes")
+    version = 2
+    reads = ("captions", "clips", "classes", "evidence", "candidates", "scores")
     writes = "samples"
     room = "shards"
+
+    def reads_from(self) -> dict[str, str]:
+        """The publisher's evidence, and the scores that captions are decided by."""
+        return {"evidence": Publisher.name, "scores": Score.name}
 
     def limits(self) -> tuple[int, int]:
         """Return the most samples and bytes of a shard."""
@@ -31,6 +46,8 @@ class CaptionShards(Stage):
     def process(self, batch: Batch, context: Context) -> Result:
         """Serve rows of ``captions``."""
         clips, classes = batch.grouped("clips", "clip_id"), batch.grouped("classes", "clip_id")
+        evidence, candidates = batch.grouped("evidence", "clip_id"), batch.grouped("candidates", "clip_id")
+        scores = batch.grouped("scores", "candidate_id")
         result = Result()
         for caption in batch.rows.to_pylist():
             clip_id = caption["clip_id"]
@@ -54,6 +71,12 @@ class CaptionShards(Stage):
             facts |= {key: caption[key] for key in ("split", "caption", "candidate_id", "method", "score")}
             facts["classes"] = [row["class_id"] for row in classes[clip_id] if row["class_id"]]
             facts["class_names"] = [row["class_name"] for row in classes[clip_id] if row["class_id"]]
+            facts["state"] = next((row["state"] for row in classes[clip_id]), "unknown")
+            grounds = grounds_of(evidence[clip_id], classes[clip_id], clip["dataset"], default_index())
+            labels = [ground for ground in grounds if ground.is_label]
+            facts["labels"] = sorted({label.class_id for label in labels})
+            facts["events"] = _events(labels)
+            facts["captions"] = _as_good(caption, candidates[clip_id], scores)
             flac = context.workspace.read_range(clip["tar"], clip["offset"], clip["size"])
             result.rows.append(
                 {
@@ -68,3 +91,21 @@ class CaptionShards(Stage):
             )
             result.blobs.append(Blob(caption["split"], clip_id, {"flac": flac, "json": canonical_json(facts).encode()}))
         return result
+
+
+def _events(labels: list[Ground]) -> list[dict[str, Any]]:
+    """Return the labels that are timed, in order of onset."""
+    timed = [(x.onset_s, x.offset_s, x.class_id) for x in labels if x.onset_s is not None and x.offset_s is not None]
+    return [{"class_id": c, "onset_s": onset, "offset_s": offset} for onset, offset, c in sorted(timed)]
+
+
+def _as_good(
+    caption: dict[str, Any], candidates: list[dict[str, Any]], scores: dict[str, list[dict[str, Any]]]
+) -> list[str]:
+    """Return the caption, then the clip's other candidates that were scored as high, in their own order."""
+    others = [
+        candidate["text"]
+        for candidate in candidates
+        if any(row["score"] == caption["score"] for row in scores[candidate["candidate_id"]])
+    ]
+    return list(dict.fromkeys([caption["caption"], *others]))

@@ -1,1 +1,1 @@
-"""Measures of separated sound, each with its variant, unit and behaviour on silence stated."""
+"""Measures of separated sound, tags, events and retrieval, each with its variant and unit stated, and their intervals."""
