@@ -2,10 +2,10 @@
 
     python benchmarks/listen.py [--clips 1000] [--device cuda] [--models panns_tags,clap_transformers] [--seconds 10]
 
-Weights are random and of the published size: rates do not depend on them. The bare model is the network alone, given the same waveforms
-as tensors, decoded and resampled beforehand. The stage reads FLAC from the store, decodes and resamples on threads ahead, hears, and commits.
-Idle: share of the stage's time in which the model was not at work. Memory: most that the process held, on a GPU most that was
-allocated there. The bare model is measured before and after the stage, since other work disturbs both.
+Weights are random and of the published size: rates do not depend on them. The bare model is the network alone, given the same
+waveforms as tensors, decoded and resampled beforehand. The stage reads FLAC from the store, decodes and resamples on threads ahead,
+hears, and commits. Idle: share of the stage's time in which the model was not at work. Memory: most that the process held, on a GPU most
+that was allocated there. The bare model is measured before and after the stage, since other work disturbs both.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def measure(name: str, workspace: Workspace, source: Node, device: str) -> dict[
     identity = {"name": stage.name, "revisions": stage.revisions(), "version": stage.version}
     began = time.perf_counter()
     marker = run_task(Task(Node(stage, (source,), identity), 0, ()), context)
-    wall = time.perf_counter() - began
+    wall, worked = time.perf_counter() - began, busy.seconds
     alone = (before + bare(loaded, whole, device)) / 2
     found = {
         "model": name,
@@ -161,7 +161,7 @@ def measure(name: str, workspace: Workspace, source: Node, device: str) -> dict[
         "bare": round(alone, 2),
         "stage": round(marker.rows_in / wall, 2),
         "share": round(marker.rows_in / wall / alone, 3),
-        "idle": round(1 - busy.seconds / wall, 3),
+        "idle": round(1 - worked / wall, 3),
         "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     if device != "cpu":
