@@ -34,6 +34,7 @@ lint: setup
 bench: setup
 	$(BIN)/python benchmarks/index.py
 	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/listen.py
 	$(BIN)/python benchmarks/mixing.py
 	$(BIN)/python benchmarks/engines.py
 

@@ -117,7 +117,9 @@ def write(model: Crnn, folder: Path) -> None:
 
 def read(folder: Path, device: str) -> Crnn:
     """Return the tagger that `write` wrote, on a device, ready to hear; UserError if the weights are not its own."""
-    with torch.random.fork_rng(devices=[]):  # weights are drawn to be replaced; the process's own draws stay as they were
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # weights are drawn to be replaced; the process's own draws stay as they were
         model = Crnn(read_shape(folder))
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
