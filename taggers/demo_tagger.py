@@ -69,14 +69,15 @@ class DemoTagger(Listener):
     def listen(self, batch: Sequence[Waveform]) -> list[list[Finding]]:
         """Return each waveform's tags, best first, then its events by onset."""
         every = zip(batch, self.scores(batch), strict=True)
-        return [self._findings(scores, waveform.duration_s) for waveform, scores in every]
+        return [self.findings(scores, waveform.duration_s) for waveform, scores in every]
 
     def scores(self, batch: Sequence[Waveform]) -> list[NDArray[np.float32]]:
         """Return each waveform's scores, shape (1 + frames, classes), in [0, 1]: of the whole, then of frames of `shape.frame_s`."""
         lengths, most = [len(waveform.samples) for waveform in batch], int(self.batch_s * self.shape.sample_rate)
         return serve(lengths, lambda index: batch[index].samples, self._device, most, self._model.hear)
 
-    def _findings(self, scores: NDArray[np.float32], duration_s: float) -> list[Finding]:
+    def findings(self, scores: NDArray[np.float32], duration_s: float) -> list[Finding]:
+        """Return what one waveform's `scores` say: tags, best first, then events by onset."""
         heard = [index for index in np.argsort(-scores[0], kind="stable") if scores[0, index] >= TAG]
         said = specific({self.shape.classes[index] for index in heard})
         heard = [index for index in heard if self.shape.classes[index] in said]

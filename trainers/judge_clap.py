@@ -16,7 +16,7 @@ from taggers.clap import ClapSettings
 from taggers.clap_transformers import TransformersClap
 from taggers.demo_tagger import specific
 from trainers.captions import Captioned
-from trainers.features import at_rate
+from trainers.features import at_rate, repeatable
 from trainers.measures.intervals import Measure, estimate
 from trainers.measures.retrieval import ranks
 
@@ -51,10 +51,11 @@ def judge(folder: Path, clips: Iterable[Captioned], seed: int = 0) -> dict[str, 
     recordings = list(copies.values())
     if len(recordings) < 2:
         raise UserError("shards: fewer than two recordings to measure retrieval on")
-    sounds = np.stack([_embedded(model, own[0]) for own in recordings])
     captions = [list(dict.fromkeys(text for clip in own for text in clip.captions)) for own in recordings]
     owner = np.repeat(np.arange(len(recordings)), [len(own) for own in captions])
-    words = model.embed_text([text for own in captions for text in own])
+    with repeatable(seed):
+        sounds = np.stack([_embedded(model, own[0]) for own in recordings])
+        words = model.embed_text([text for own in captions for text in own])
     near = words @ sounds.T
     asked = owner[:, None] == np.arange(len(recordings))
 

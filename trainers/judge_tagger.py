@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from schemas.errors import UserError
 from schemas.ontology import default_ontology
-from taggers.base import Finding, Waveform, hear
+from taggers.base import Finding, Waveform
 from taggers.demo_tagger import DemoTagger, specific
 from trainers.captions import Captioned
-from trainers.features import at_rate
+from trainers.features import at_rate, repeatable
 from trainers.measures.events import Counts, Timed, counts, macro_f1, micro_f1
 from trainers.measures.intervals import estimate
 from trainers.measures.tagging import mean_average_precision
@@ -80,7 +80,8 @@ def judge(folder: Path, clips: Iterable[Captioned], seed: int = 0) -> dict[str, 
     """
     listener = DemoTagger(folder)
     listener.load("cpu")
-    heard = [_heard(listener, clip) for clip in clips if clip.labels]
+    with repeatable(seed):
+        heard = [_heard(listener, clip) for clip in clips if clip.labels]
     if not heard:
         raise UserError("shards: no clip to measure on has publishers' labels that are all known")
     classes = listener.shape.classes
@@ -113,9 +114,9 @@ def judge(folder: Path, clips: Iterable[Captioned], seed: int = 0) -> dict[str, 
 
 def _heard(listener: DemoTagger, clip: Captioned) -> Heard:
     waveform = Waveform(at_rate(clip, listener.shape.sample_rate), listener.shape.sample_rate)
-    (scores,), (findings,) = listener.scores([waveform]), hear(listener, [waveform])
+    (scores,) = listener.scores([waveform])
     truth = target(clip, listener.shape.classes, len(scores) - 1, listener.shape.frame_s)
-    return Heard(clip, truth, scores[0], findings)
+    return Heard(clip, truth, scores[0], listener.findings(scores, waveform.duration_s))
 
 
 def _tags(heard: Heard, classes: tuple[str, ...]) -> tuple[int, int]:

@@ -38,8 +38,8 @@ class Target:
 def classes_of(labels: Iterable[Collection[str]], least: int) -> tuple[str, ...]:
     """Return the classes that a tagger can learn, sorted.
 
-    Those that at least ``least`` clips have as one of their most specific labels, and more clips than have one of its
-    kinds: what most clips name more closely is a heading, such as "Alarm" over sirens and telephones.
+    Those that at least ``least`` clips have as one of their most specific labels, and at least half as many as have one of
+    its kinds: what nearly all clips name more closely is a heading, such as "Alarm" over sirens and telephones.
 
     Args:
         labels: of each clip, as ids of the ontology.
@@ -50,7 +50,7 @@ def classes_of(labels: Iterable[Collection[str]], least: int) -> tuple[str, ...]
     for own in labels:
         counts.update(specific(own))
         kinds.update(ontology.class_ids(reduce(or_, (ontology.ancestors(label) for label in specific(own)), 0)))
-    return tuple(sorted(label for label, count in counts.items() if count >= max(least, kinds[label] + 1)))
+    return tuple(sorted(label for label, count in counts.items() if count >= max(least, kinds[label] / 2)))
 
 
 def target(clip: Captioned, classes: Sequence[str], frames: int, frame_s: float) -> Target:

@@ -46,6 +46,7 @@ class Executor(Protocol):
 @dataclass
 class _Losses:
     count: int = 0
+    before_its_turn: int = 0
     suspects: Counter[str] = field(default_factory=Counter)
     poisoned: frozenset[str] = frozenset()
 
@@ -100,21 +101,26 @@ def drive(work: Work, executor: Executor, progress: Progress) -> None:
 
 def _retry(task: Task, lost: WorkerLost, record: _Losses, work: Work) -> Task:
     """Return the careful task that follows a lost one, with the rows that are now known to be at fault."""
-    record.count += 1
-    if task.careful:
+    if not task.careful:
+        record.count += 1
+    else:
         try:
             key = json.loads(work.context.workspace.read(task.trail))
         except FileNotFoundError:
+            # It had begun no row: its worker died of another task before its turn came, or while it was set up.
             key = None
+            record.before_its_turn += 1
         if key is not None:
+            record.count += 1
             record.suspects[key] += 1
             if record.suspects[key] >= 2:
                 record.poisoned |= {key}
                 record.count = 0
             work.context.workspace.remove(task.trail)
-    if record.count > MOST_LOSSES:
+    if record.count > MOST_LOSSES or record.before_its_turn > MOST_LOSSES * MOST_LOSSES:
+        deaths = record.count + record.before_its_turn
         raise RunStopped(
-            f"stage {task.node.stage.name}, partition {task.partition}: {record.count} workers died one after the other "
+            f"stage {task.node.stage.name}, partition {task.partition}: {deaths} workers died one after the other "
             f"({lost.reason}); give them more memory or fewer at once (--workers), and run the same command again"
         )
     return replace(task, careful=True, poisoned=record.poisoned)

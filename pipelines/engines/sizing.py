@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.core.stage import Resources, Stage
 from schemas.errors import UserError
@@ -77,4 +77,7 @@ def _crews(stages: Sequence[Stage]) -> dict[str, Resources]:
             single = need.single or known.single
             need = Resources(max(need.cpus, known.cpus), round(need.gpus + known.gpus, 4), True, single)
         crews[stage.workers] = need
-    return crews
+    # Ray gives out a share of one GPU, or whole ones.
+    return {
+        name: replace(need, gpus=float(math.ceil(need.gpus))) if need.gpus > 1 else need for name, need in crews.items()
+    }

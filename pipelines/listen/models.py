@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipelines.core.stage import Context, Resources
 from pipelines.ingest.store import from_store
-from schemas.errors import UserError
+from schemas.errors import RunStopped, UserError
 from schemas.ids import canonical_json
 from schemas.recipe import ModelChoice
 from taggers import BadSettings, MissingExtra, MissingWeights, UnknownModel, create
@@ -121,6 +121,18 @@ def _made(choice: Chosen[Any]) -> Any:
 @lru_cache(maxsize=8)
 def _loaded(choice: Chosen[Any]) -> Any:
     # A model of its own: what is made to be asked for its revision stays light.
-    model = create(choice.use, choice.kind, json.loads(choice.settings))
-    model.load(choice.device if choice.share else "cpu")
-    return model
+    try:
+        model = create(choice.use, choice.kind, json.loads(choice.settings))
+        if model.revision == choice.model.revision:
+            model.load(choice.device if choice.share else "cpu")
+            return model
+    except (UserError, RunStopped, MemoryError):
+        raise
+    except Exception as error:
+        words = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise RunStopped(
+            f"{choice.name}: cannot be loaded on {choice.device} ({words}); mend it and run the same command again"
+        ) from error
+    raise RunStopped(
+        f"{choice.name}: its weights are not those that the run was planned with; run the same command again"
+    )

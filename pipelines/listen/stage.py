@@ -91,6 +91,12 @@ class Listen(Stage):
 
 
 def failed(clip: dict[str, Any], error: Exception) -> Refusal:
-    """Return the reject of a clip that a model could not serve alone."""
+    """Return the reject of a clip that a model could not serve alone.
+
+    Raises:
+        RunStopped: the accelerator is lost; once it is, it fails for every clip that follows.
+    """
     words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    if type(error).__name__ == "AcceleratorError" or "CUDA error" in words:
+        raise RunStopped(f"the accelerator failed ({words[:200]}); run the same command again") from error
     return Refusal(clip["clip_id"], "listener_failed", words, clip["source_path"])

@@ -15,6 +15,7 @@ from pipelines.listen.evidence import evidence_row
 from pipelines.listen.gates import check_gate, opened
 from pipelines.llm.client import Client, Reply
 from pipelines.llm.service import SHARES, Group, service
+from pipelines.llm.texts import readable
 from pipelines.llm.transcription import Transcription
 from pipelines.llm.transport import check_client
 from schemas import endpoints
@@ -22,6 +23,9 @@ from schemas.endpoints import Endpoint
 from schemas.errors import Reject, UserError
 
 KEY = "listen.transcribe"
+
+LONGEST_NAME = 40
+"""Characters of the longest name of a language that is taken for one."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +171,9 @@ def said_in(reply: Reply, duration_s: float) -> Said:
     text = " ".join(reply.text.split())
     words = int(body["words_counted"]) if "words_counted" in body else len(text.split())
     language = body.get("language")
+    told = language if isinstance(language, str) and len(language) <= LONGEST_NAME and readable(language) else None
     spans = [(each.get("start"), each.get("end")) for each in body.get("segments") or () if isinstance(each, dict)]
     times = [(float(a), float(b)) for a, b in spans if isinstance(a, (int, float)) and isinstance(b, (int, float))]
     onset_s = round(min(max(0.0, times[0][0]), duration_s), 3) if times else None
     offset_s = round(min(max(times[-1][1], onset_s or 0.0), duration_s), 3) if times else None
-    return Said(text or None, words, language if isinstance(language, str) else None, onset_s, offset_s)
+    return Said(text or None, words, told, onset_s, offset_s)

@@ -125,7 +125,7 @@ class Client:
         except Exception as error:
             fault = fault_of(error, self.transport.secret)
             if fault and fault.wait_s:
-                self.budget.pause(fault.wait_s)  # before the seat is free for another
+                self.budget.pause(min(fault.wait_s, self.endpoint.deadline_s))  # before the seat is free for another
             lost = fault is None or fault.lost
             await self.budget.leave(ticket, None, None if lost else ZERO)
             if fault is None:

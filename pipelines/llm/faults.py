@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -88,7 +89,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that a server asks to wait, as RFC 9110 (section 10.2.3) or OpenAI's own header writes them."""
     try:
         if (given := headers.get("retry-after-ms")) is not None:
-            return max(0.0, float(given) / 1000)
+            return max(0.0, float(given) / 1000) if math.isfinite(float(given)) else None
         given = headers.get("retry-after")
         if given is None:
             return None

@@ -49,11 +49,15 @@ def secret_of(name: str, endpoint: Endpoint) -> str | None:
     """Return the endpoint's key; None if it has none.
 
     Raises:
-        UserError: the environment variable that should hold it is not set.
+        UserError: the environment variable that should hold it is not set, or holds what no header can.
     """
     if endpoint.key_env is None:
         return None
-    found = os.environ.get(endpoint.key_env)
+    found = os.environ.get(endpoint.key_env, "").strip()  # a mounted secret often ends in a newline
+    if found and not (found.isascii() and found.isprintable() and " " not in found):
+        raise UserError(
+            f"endpoints.{name}.key_env: what {endpoint.key_env} holds is no key; it has odd characters or spaces"
+        )
     if not found:
         raise UserError(
             f"endpoints.{name}.key_env: the environment has no {endpoint.key_env}; set it where the run's workers start"
@@ -104,7 +108,9 @@ class Transport:
         except ValueError as error:
             raise NoResponse(f"the answer is no whole JSON ({error})") from None
         if not isinstance(body, dict) or request.said(body) is None:
-            raise NoResponse(f"the answer is no {request.kind}: {str(body)[:100]}")
+            # Names alone: what an answer says may be what nobody is to read.
+            held = ", ".join(map(str, body)) if isinstance(body, dict) else type(body).__name__
+            raise NoResponse(f"the answer is no {request.kind}; it holds: {held[:100]}")
         return Received(body, raw.headers.get("x-request-id"), latency_s)
 
     async def alive(self) -> bool:

@@ -147,7 +147,7 @@ def test_a_class_that_is_heard_as_one_of_its_kinds_is_not_said_again(listener: D
     scores[:, places[POLICE]] = 0.9
     scores[50:, places[SINE]] = 0.99
     scores[0, places[SINE]] = 0.8
-    found = listener._findings(scores, 4.0)
+    found = listener.findings(scores, 4.0)
     police, sine = (default_ontology()[class_id].name for class_id in (POLICE, SINE))
     assert found == [
         Finding("tag", police, class_id=POLICE, confidence=0.9),
@@ -161,7 +161,7 @@ def test_a_class_that_is_heard_as_one_of_its_kinds_is_not_said_again(listener: D
 def test_an_event_of_a_class_that_is_no_tag_is_not_said(listener: DemoTagger) -> None:
     scores = np.zeros((51, len(listener.shape.classes)), np.float32)
     scores[1:, 0] = 0.9
-    assert listener._findings(scores, 2.0) == []
+    assert listener.findings(scores, 2.0) == []
 
 
 def test_its_revision_is_that_of_its_files(listener: DemoTagger, tmp_path: Path) -> None:

@@ -71,5 +71,6 @@ def test_a_label_beside_one_of_its_kinds_is_none_of_its_own() -> None:
 
 def test_a_heading_that_most_clips_name_more_closely_is_left_out() -> None:
     assert classes_of([(SIREN,)] * 3 + [(POLICE,)] * 2, 1) == tuple(sorted((SIREN, POLICE)))
-    assert classes_of([(SIREN,)] * 2 + [(POLICE,)] * 2, 1) == (POLICE,)
-    assert classes_of([(ALARM,)] * 3 + [(SIREN,)] * 2 + [(POLICE,)] * 1, 1) == tuple(sorted((SIREN, POLICE)))
+    assert classes_of([(SIREN,)] * 2 + [(POLICE,)] * 4, 1) == tuple(sorted((SIREN, POLICE)))
+    assert classes_of([(SIREN,)] * 2 + [(POLICE,)] * 5, 1) == (POLICE,)
+    assert classes_of([(ALARM,)] * 2 + [(SIREN,)] * 3 + [(POLICE,)] * 2, 1) == tuple(sorted((SIREN, POLICE)))

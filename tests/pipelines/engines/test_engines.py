@@ -105,6 +105,16 @@ def test_gpu_stages_share_the_gpus_and_never_ask_for_more_than_there_are():
     assert sum(size.gpus * size.workers for size in sizes.values()) == 4
 
 
+def test_a_crew_that_wants_more_than_one_gpu_gets_whole_ones():
+    stages = [wanting(actor=True, gpus=share) for share in (0.5, 0.5, 0.1)]
+    for number, stage in enumerate(stages):
+        object.__setattr__(stage, "name", f"gpu{number}")
+        object.__setattr__(stage, "crew", "together")
+    assert size_stages([*stages, ToyIngest()], cpus=16, gpus=4)["together"].gpus == 2.0
+    with pytest.raises(UserError, match="stage together: wants 2 GPUs and the cluster has 1"):
+        size_stages(stages, cpus=16, gpus=1)
+
+
 def test_an_address_where_no_cluster_answers_is_the_users_mistake():
     with pytest.raises(UserError, match="no cluster answers"), cluster("127.0.0.1:1", None):
         pass

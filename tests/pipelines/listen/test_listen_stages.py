@@ -25,7 +25,7 @@ from pipelines.listen.stage import Listen
 from pipelines.listen.zero_shot import ZeroShot
 from pipelines.refine.similarity import Similarity
 from schemas import tables
-from schemas.errors import UserError
+from schemas.errors import RunStopped, UserError
 from schemas.ontology import configs_dir, default_ontology
 from schemas.recipe import ChatChoice, ModelChoice
 from schemas.recipe import ZeroShot as ZeroShotSettings
@@ -265,6 +265,34 @@ def test_a_model_in_this_process_is_asked_what_the_gates_allow_and_its_answers_a
     assert closed.drops == [("c0", "gate_closed"), ("c1", "gate_closed"), ("c2", "gate_closed")]
     with pytest.raises(UserError, match="'parrot' is no listener; it belongs under listen.chats"):
         Listen(listener("parrot")).check()
+
+
+def test_weights_that_change_after_planning_stop_the_run_and_so_does_a_device_that_is_not_there(tmp_path, monkeypatch):
+    context = Context(Workspace(str(tmp_path)), ".", 0, 1)
+    stage = Listen(listener("rate", "cuda"))
+    assert stage.revisions() == {"rate": "1"}
+    monkeypatch.setattr(stage.listener.model, "revision", "0")  # of the weights that lay there when it was planned
+    with pytest.raises(RunStopped, match="rate: its weights are not those that the run was planned with"):
+        stage.setup(context)
+
+    def fail(self: object, device: str) -> None:
+        raise AssertionError("no such device")
+
+    monkeypatch.setattr(toy_models.Rate, "load", fail, raising=False)
+    models._made.cache_clear()
+    with pytest.raises(RunStopped, match="rate: cannot be loaded on cuda"):
+        stage.setup(context)
+
+
+def test_an_accelerator_that_fails_stops_the_run_and_blames_no_clip(tmp_path, monkeypatch):
+    def lost(self: object, batch: object) -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(toy_models.Rate, "listen", lost)
+    context = Context(Workspace(str(tmp_path)), ".", 0, 1)
+    clips = stored(context.workspace, [tone(440, 0.1), tone(440, 0.1)])
+    with pytest.raises(RunStopped, match="the accelerator failed"):
+        serve(Listen(listener("rate")), Batch(clips, {}), context)
 
 
 def test_two_listeners_of_one_rate_hear_one_decoding(tmp_path, monkeypatch):

@@ -287,7 +287,7 @@ def test_a_server_that_limits_is_left_alone_by_all_for_as_long_as_it_asks(tmp_pa
         monkeypatch.setattr(Budget, "pause", lambda budget, seconds: paused.append((seconds, len(server.asked))))
         with pytest.raises(RunStopped, match="is limited for longer than deadline_s"):
             ask_all(tmp_path, endpoint(server, in_flight=1, deadline_s=1.0), [question("limited"), question("other")])
-    assert paused == [(7.0, 1)]  # before the seat was free for the second request
+    assert paused == [(1.0, 1)]  # before the seat was free for the second request
 
 
 PRICED = {"usd_per_million_in": 0.0, "usd_per_million_out": 1000.0, "max_tokens": 20}
@@ -322,3 +322,16 @@ def test_where_the_server_states_no_usage_the_most_is_counted_and_the_tokens_are
         (reply,) = ask_all(tmp_path, endpoint(server, max_usd=1.0, **PRICED), [question("a")])
     assert (reply.entry["tokens_in"], reply.entry["tokens_out"], reply.entry["usd"]) == (None, None, 0.02)
     assert float(Account(Workspace(str(tmp_path)), "llm", "toy").usd) == pytest.approx(0.02)
+
+
+def test_a_key_of_a_mounted_file_may_end_in_a_newline_and_one_that_no_header_can_hold_is_told(tmp_path, monkeypatch):
+    from pipelines.llm.transport import secret_of
+
+    place = Endpoint(base_url="http://127.0.0.1:9/v1", model="toy", key_env="TOY_KEY")
+    monkeypatch.setenv("TOY_KEY", "sk-secret\n")
+    assert secret_of("toy", place) == "sk-secret"
+    for odd in ("sk secret", "sk-sécret", "sk\nsecret"):
+        monkeypatch.setenv("TOY_KEY", odd)
+        with pytest.raises(UserError, match="endpoints.toy.key_env: what TOY_KEY holds is no key") as caught:
+            secret_of("toy", place)
+        assert "secret" not in str(caught.value)
