@@ -314,21 +314,32 @@ def _models_check(options: argparse.Namespace) -> int:
     import yaml
 
     from taggers.models import check, show, verify
-    from taggers.registry import find
+    from taggers.registry import BadSettings, find
 
     settings = {}
     for text in options.set:
         key, equals, value = text.partition("=")
         if not equals:
             raise UserError(f"--set {text}: must read a=b, e.g. --set threshold=0.3")
-        settings[key] = yaml.safe_load(value)
+        try:
+            settings[key] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
+            raise UserError(f"--set {text}: the value is not YAML; quote it") from None
     shown = show(options.model)
     weights = getattr(find(options.model), "weights", None)
     if weights and shown.weights and "weights" not in settings:
         wrong = verify(weights, shown.weights) if shown.state == "ready" else []
         if wrong:
             raise UserError(f"{options.model}: {wrong[0]}; fetch them anew with `earloom models pull {options.model}`")
-    found = check(options.model, settings, options.device)
+    try:
+        found = check(options.model, settings, options.device)
+    except (UserError, LookupError, ImportError, BadSettings):
+        raise
+    except Exception as error:
+        words = (str(error).strip().splitlines() or ["no message"])[0][:200]
+        raise UserError(
+            f"{options.model}: does not work on {options.device} ({type(error).__name__}: {words})"
+        ) from None
     print(
         f"{options.model}: {found.revision}; loaded in {found.load_s:.1f} s; "
         f"10 s of noise in {found.hear_s:.2f} s on {options.device}: {found.gave}"

@@ -65,8 +65,10 @@ def show(name: str) -> Shown:
         made = find(name)
     except MissingExtra:
         return Shown(name, "?", None, (), f"pip install 'earloom[{','.join(extras(name))}]'", None, {})
-    except (ImportError, AttributeError) as error:  # somebody's package is broken; the others are still there
-        return Shown(name, "?", None, (), f"cannot be imported: {error}", None, {})
+    except UnknownModel:
+        raise
+    except (Exception, SystemExit) as error:  # somebody's package is broken; the others are still there
+        return Shown(name, "?", None, (), f"cannot be imported: {type(error).__name__}: {error}", None, {})
     kind = next((kind for kind, method in KINDS.items() if hasattr(made, method)), "?")
     weights: Weights | None = getattr(made, "weights", None)
     folder = models_folder() / weights.folder if weights else None
@@ -90,7 +92,7 @@ def _complete(made: Callable[..., Model]) -> bool:
         made()
     except MissingWeights:
         return False
-    except TypeError:  # it cannot be made without settings
+    except Exception:  # it cannot be made without settings, or not at all: `check` tells
         return True
     return True
 

@@ -11,7 +11,7 @@ from typing import Any
 from pipelines.core.stage import Batch, Context, Refusal, Resources, Result, Stage
 from pipelines.listen.answers import Heard, plain
 from pipelines.listen.attachments import pictures, sound
-from pipelines.listen.chain import Chain, Turn, answer_of, chain_hash, evidence_of, load_chain
+from pipelines.listen.chain import Chain, Turn, answer_of, chain_hash, check_about_clips, evidence_of, load_chain
 from pipelines.llm.chat import Chat
 from pipelines.llm.client import Client
 from pipelines.llm.request import Media, Message
@@ -81,7 +81,7 @@ class Ask(Stage):
     def check(self) -> None:
         """Raise UserError for questions that cannot be used, or a client that is not installed."""
         check_client(f"listen.ask {self.ask.name}")
-        _ = self.chain
+        check_about_clips(self.chain, self.ask.chain, f"listen.ask {self.ask.name}")
 
     def setup(self, context: Context) -> None:
         """Open the responses; UserError where the environment has no key."""

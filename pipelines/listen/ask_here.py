@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.core.stage import Batch, Context, Refusal, Resources, Result, Stage
-from pipelines.listen.chain import Chain, answer_of, chain_hash, evidence_of, load_chain
+from pipelines.listen.chain import Chain, answer_of, chain_hash, check_about_clips, evidence_of, load_chain
 from pipelines.listen.models import CLIPS_AT_ONCE, Chosen, waveforms
 from taggers.base import Waveform
 from taggers.chat import Chat, Conversation, NoAnswer
@@ -59,7 +59,8 @@ class AskHere(Stage):
 
     def check(self) -> None:
         """Raise UserError for a model or for questions that cannot be used."""
-        _ = self.chat.model, self.chain
+        _ = self.chat.model
+        check_about_clips(self.chain, self.questions, f"listen.chats {self.chat.name}")
 
     def setup(self, context: Context) -> None:
         """Load the model, once per process."""

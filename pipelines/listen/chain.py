@@ -61,6 +61,10 @@ class ChainFile(Section):
     cases: list[Case] = Field(min_length=1)
 
 
+ABOUT_CLIPS = frozenset({"duration_s", "pictures"})
+"""Those of them that are known where clips are asked about."""
+
+
 @dataclass(frozen=True)
 class Chain:
     """A file of questions that was checked, and the sha256 of its bytes."""
@@ -132,8 +136,15 @@ def _bytes(path: str, key: str) -> bytes:
     file: Path = configs_dir() / path
     try:
         return file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{key}: {path} cannot be read ({error.strerror}); it is looked for in configs/") from None
+    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
+        words = getattr(error, "strerror", None) or "no such name"
+        raise UserError(f"{key}: {path} cannot be read ({words}); it is looked for in configs/") from None
+
+
+def check_about_clips(chain: Chain, path: str, key: str) -> None:
+    """Raise UserError for questions that name what is not known where clips are asked about."""
+    if unknown := set(chain.file.variables) - ABOUT_CLIPS:
+        raise UserError(f"{key}: {path}: asks about {min(unknown)!r}, which is not known here; name another file")
 
 
 @lru_cache(maxsize=16)

@@ -51,13 +51,18 @@ class Chosen(Generic[Kind]):
         """The model, not loaded.
 
         Raises:
-            UserError: no such model, an extra or its weights are missing, or a setting will not do.
+            UserError: no such model, an extra or its weights are missing, a setting will not do, or its package is broken.
         """
         try:
             return _made(self)
         except (UnknownModel, MissingExtra, BadSettings, MissingWeights) as error:
+            raise UserError(f"listen.{self.kind.__name__.lower()}s: {error.args[0]}") from None
+        except UserError:
+            raise
+        except Exception as error:  # somebody's package is broken, or a path is none
+            words = (str(error).strip().splitlines() or ["no message"])[0][:200]
             key = f"listen.{self.kind.__name__.lower()}s"
-            raise UserError(f"{key}: {error.args[0]}") from None
+            raise UserError(f"{key}: {self.use!r} cannot be made ({type(error).__name__}: {words})") from error
 
     @property
     def loaded(self) -> Kind:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pipelines.core.stage import Batch, Context, Resources, Result, Stage
 from pipelines.listen.embed import stage_name, unit
@@ -33,8 +33,8 @@ class Templates(Section):
     """
 
     version: int
-    scale: float
-    templates: list[str]
+    scale: float = Field(gt=0, allow_inf_nan=False)
+    templates: list[str] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -160,12 +160,12 @@ def templates(path: str) -> Templates:
     file = configs_dir() / path
     try:
         read = Templates.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"listen.zero_shot.prompts: {path} cannot be read ({type(error).__name__})") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"])
         raise UserError(f"listen.zero_shot.prompts: {path}: {where}: {first['msg']}") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"listen.zero_shot.prompts: {path} cannot be read ({type(error).__name__})") from None
     if wrong := [text for text in read.templates if text.count("{name}") != 1]:
         raise UserError(f"listen.zero_shot.prompts: {path}: {wrong[0]!r} must hold {{name}} once")
     return read

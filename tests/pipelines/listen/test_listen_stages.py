@@ -234,6 +234,10 @@ def test_models_that_there_are_not_or_are_of_another_kind_or_wrongly_set_are_the
         Listen(listener("poisoned", peak="loud")).check()
     with pytest.raises(UserError, match="zero_shot.classes: 'Dgo' is no class"):
         ZeroShot(embedder(), ZeroShotSettings(classes=["Dgo"])).check()
+    with pytest.raises(UserError, match="listen.chats bird: .*: asks about 'transcript', which is not known here"):
+        AskHere(
+            models.chosen(ChatChoice(use="parrot", name="bird"), Chat, "cpu"), "prompts/summarise_speech.yaml"
+        ).check()
     with pytest.raises(UserError, match="zero_shot.prompts: prompts/none.yaml cannot be read"):
         ZeroShot(embedder(), ZeroShotSettings(prompts="prompts/none.yaml")).check()
 
