@@ -211,7 +211,7 @@ class Recipe(Section):
 
 
 _SECRET = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"://[^/\s]*:[^/\s]*@")
+_CREDENTIALS = re.compile(r"://[^/\s]*@")
 
 
 class _OneOfEach(yaml.SafeLoader):
