@@ -62,7 +62,12 @@ def stages_of(recipe: Recipe) -> list[Stage]:
         Heard(),
         Calibrate(),
         Agree(),
-        Describe(recipe.describe.phrases, tuple(recipe.describe.styles), recipe.describe.candidates),
+        Describe(
+            recipe.describe.phrases,
+            tuple(recipe.describe.styles),
+            recipe.describe.candidates,
+            recipe.describe.published,
+        ),
         Score(),
         *(Similarity(embedder) for embedder in embedders),
         Decide(recipe.refine.min_agreement),

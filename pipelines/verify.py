@@ -198,7 +198,9 @@ class _Check:
                 continue
             for source in self.nodes[name].inputs:
                 key = source.stage.name
-                if marker.inputs.get(key) != content_read(source, partition, self.markers, self.partitions):
+                if marker.inputs.get(key) != content_read(
+                    self.nodes[name], source, partition, self.markers, self.partitions
+                ):
                     self.wrong(f"stage {name}, partition {partition}: was made from another {key} than lies here")
             self.verdict.looked_at["commits"] += 1
 

@@ -141,12 +141,36 @@ class Listen(Section):
         return value
 
 
+class Writer(Section):
+    """Captions that a language model behind an endpoint writes from the evidence."""
+
+    name: Name = Field(max_length=40, description="the writer's name in the tables; the stage is write_<name>")
+    endpoint: str = Field(description="one of `endpoints`")
+    prompt: str = Field("prompts/earloom_write.yaml", description="file of the prompt, relative to configs/")
+    styles: list[Name] = Field([], description="some of the prompt's styles; empty: all of them")
+    languages: list[str] = Field(["en"], min_length=1, description="languages that are written in, BCP 47")
+    candidates: int = Field(
+        1, ge=1, le=100, description="candidates per style and language, each with a seed of its own"
+    )
+    pack: int = Field(1, ge=1, le=100, description="clips that are asked about in one request")
+
+
 class Describe(Section):
     """Who writes captions."""
 
+    published: bool = Field(True, description="false: captions that came with a dataset are evidence, not candidates")
     phrases: str = Field("prompts/grammar.yaml", description="phrase file, relative to configs/")
-    styles: list[Literal["short", "detailed", "temporal"]] = Field(["short", "detailed", "temporal"], min_length=1)
-    candidates: int = Field(2, ge=1, le=100, description="candidates per style")
+    styles: list[Literal["short", "detailed", "temporal"]] = Field(
+        ["short", "detailed", "temporal"], description="styles that the grammar writes in; empty: it writes nothing"
+    )
+    candidates: int = Field(2, ge=1, le=100, description="the grammar's candidates per style")
+    write: list[Writer] = Field([], description="language models that write beside the grammar")
+    rounds: int = Field(
+        1,
+        ge=1,
+        le=10,
+        description="most rounds: in each after the first, the clips are written for again that have no good caption",
+    )
 
 
 class Refine(Section):

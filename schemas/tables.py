@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-VERSION = 3
+VERSION = 4
 """Version of the tables; a workspace of another version is refused, not guessed at."""
 
 STRINGS = pa.list_(pa.string())
@@ -131,6 +131,8 @@ TABLES: dict[str, pa.Schema] = {
         Column("events", pa.list_(EVENT), "labels with times in seconds from the excerpt's start; empty: none given"),
         Column("keywords", STRINGS, "uploader's keywords or tags; hints, not labels"),
         Column("captions", STRINGS, "captions as published"),
+        Column("title", _S, "the uploader's title; no caption; null: none is told", True),
+        Column("description", _S, "the uploader's description, raw; no caption; null: none is told", True),
         *_LICENCE,
     ),
     "clips": describe(
@@ -223,8 +225,10 @@ TABLES: dict[str, pa.Schema] = {
         Column("clip_id", _S, "the clip"),
         Column("listener", _S, "who says so; `publisher` for labels and captions that came with the dataset"),
         Column("revision", _S, "the listener's revision"),
-        Column("kind", _S, "`tag`, `event`, `fact`, `keyword`, `caption`, `answer`, `transcript`"),
-        Column("name", _S, "class, fact or question in words, or `caption`"),
+        Column("kind", _S, "`tag`, `event`, `fact`, `keyword`, `caption`, `answer`, `transcript`, `text`"),
+        Column(
+            "name", _S, "class, fact or question in words, or `caption`; of a `text` what it is: `title`, `description`"
+        ),
         Column(
             "value",
             _F,
@@ -236,7 +240,8 @@ TABLES: dict[str, pa.Schema] = {
         Column(
             "text",
             _S,
-            "words of a caption, an answer or a transcript; null: none, or of an answer: asked, and there is nothing",
+            "words of a caption, an answer, a transcript or an uploader's text; null: none, or of an answer: asked, and there is "
+            "nothing",
             True,
         ),
         Column("class_id", _S, "ontology class that the listener itself names; null: names none", True),
@@ -409,15 +414,75 @@ TABLES: dict[str, pa.Schema] = {
     "candidates": describe(
         "candidates",
         "One caption that was proposed for a clip; all are kept.",
-        Column("candidate_id", _S, "`<clip_id>:<method>:<number>`"),
+        Column("candidate_id", _S, "`<clip_id>:<method>-<style>:<number>`, or `<clip_id>:published:<number>`"),
         Column("clip_id", _S, "the clip"),
-        Column("method", _S, "`grammar`, or `published` for a caption that came with the dataset"),
-        Column("style", _S, "`short`, `detailed`, `temporal`; `published`"),
+        Column(
+            "method",
+            _S,
+            "`published` for a caption that came with the dataset, `grammar`, or the writer's name in the recipe",
+        ),
+        Column("style", _S, "`short`, `detailed`, `temporal`, ... as its phrases or prompt name it; `published`"),
+        Column(
+            "language", _S, "of the text, as the prompt asks for it (BCP 47); null: a publisher's own, not told", True
+        ),
+        Column("round", _I, "1, or the round in which it was written because those before were not good enough"),
         Column("text", _S, "the caption"),
         Column("model", _S, "model and revision that wrote it; null: a publisher's own", True),
         Column("prompt_hash", _S, "sha256 of the phrase file or prompt; null: none", True),
-        Column("seed", _I, "seed of the draws; null: nothing was drawn", True),
+        Column("seed", _I, "seed of the draws, or the one that was sent; null: nothing was drawn", True),
+        Column("request", _S, "`key` of the request in `llm/responses-*.jsonl`; null: nothing was asked", True),
+        Column("request_id", _S, "the server's name for the exchange; null: none", True),
+        Column(
+            "tokens_in",
+            _F,
+            "tokens of the request, divided by the clips that were asked about in it; null: nothing was asked, or the server "
+            "does not tell",
+            True,
+        ),
+        Column("tokens_out", _F, "tokens of the answer, likewise; null: likewise", True),
+        Column("usd", _F, "dollars, likewise; null: nothing was asked", True),
         Column("evidence_ids", STRINGS, "the evidence that it was written from"),
+    ),
+    "claims": describe(
+        "claims",
+        "One thing that a candidate claims of its clip, and what the evidence says of it. A candidate without a claim has a row "
+        "that says so.",
+        Column("claim_id", _S, "`<candidate_id>:<number>`"),
+        Column("candidate_id", _S, "the candidate"),
+        Column("clip_id", _S, "the clip"),
+        Column(
+            "kind",
+            _S,
+            "`source`, `action`, `attribute`, `order`, `count`, `place`, `speech`; `none`: the caption claims nothing",
+        ),
+        Column("text", _S, "the caption's own words; of `none` all of them"),
+        Column("start", _I, "first character of `text` in the caption"),
+        Column("end", _I, "first character after it"),
+        Column("class_id", _S, "the class that it claims; null: it names none", True),
+        Column(
+            "verdict",
+            _S,
+            "`supported`; `unsupported`: evidence could show it, and shows something else; `visual_only`: only pictures show it; "
+            "`unknown`: nothing here can check it",
+        ),
+        Column("reason", _S, "why, in words"),
+        Column("evidence_ids", STRINGS, "the evidence that supports it"),
+    ),
+    "probes": describe(
+        "probes",
+        "One caption of a clip of the splits `train` and `val` whose truth is known, by which the gate is calibrated: true ones, and "
+        "ones that were made wrong.",
+        Column("candidate_id", _S, "`<clip_id>:probe-<kind>:<number>`"),
+        Column("clip_id", _S, "the clip"),
+        Column(
+            "kind",
+            _S,
+            "`true`; `shuffled`: another clip's; `swapped`: one sound replaced by another; `reversed`: the order turned round; "
+            "`added`: a sound that is not there added",
+        ),
+        Column("text", _S, "the caption"),
+        Column("method", _S, "whose words the true one is: `published`, `grammar`"),
+        Column("evidence_ids", STRINGS, "the evidence that the true one was written from"),
     ),
     "scores": describe(
         "scores",
@@ -442,6 +507,23 @@ TABLES: dict[str, pa.Schema] = {
         Column("supported", _I, "claims that evidence supports; null: not looked for", True),
         Column("unsupported", STRINGS, "the claims without support, in the caption's own words"),
         Column("evidence_ids", STRINGS, "the evidence that supports a claim"),
+    ),
+    "gates": describe(
+        "gates",
+        "How well the scores tell true captions from wrong ones, per stratum of clips, and where the line is drawn.",
+        Column("stratum", _S, "`all`, or what its clips and captions have in common, e.g. `dataset=clotho`"),
+        Column("positives", _I, "true captions of the splits `train` and `val` that it was fitted on"),
+        Column("negatives", _I, "wrong ones, likewise"),
+    ),
+    "verdicts": describe(
+        "verdicts",
+        "What the gate says of one candidate.",
+        Column("candidate_id", _S, "the candidate"),
+        Column("clip_id", _S, "the clip"),
+        Column("stratum", _S, "the row of `gates` that it is judged by; null: none could be calibrated", True),
+        Column("probability", _F, "that the caption is right, in [0, 1], calibrated; null: not known", True),
+        Column("decision", _S, "`accepted`, `refused`, or `abstained` where nothing could be checked"),
+        Column("reasons", STRINGS, "why it was decided so"),
     ),
     "captions": describe(
         "captions",

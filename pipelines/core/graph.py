@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.core.commit import ALL
 from pipelines.core.stage import Stage
 from schemas import tables
 from schemas.errors import UserError
@@ -34,6 +35,11 @@ def spans_all(node: Node) -> bool:
     return node.stage.waits or not node.stage.reads
 
 
+def read_of(reader: Node, source: Node, partition: int) -> int:
+    """Return the partition of an input that a task reads: its own, or -1, all of them, of a table that is read whole."""
+    return ALL if source.stage.writes in reader.stage.whole and spans_all(source) else partition
+
+
 def build_graph(stages: list[Stage], run_seed: int) -> list[Node]:
     """Wire ``stages``, given in the order of the data's flow: each reads what earlier ones write.
 
@@ -47,7 +53,9 @@ def build_graph(stages: list[Stage], run_seed: int) -> list[Node]:
         inputs: list[Node] = []
         for table in stage.reads:
             only = stage.reads_from().get(table)
-            writers = [node for node in nodes if node.stage.writes == table and only in (None, node.stage.name)]
+            writers = [
+                node for node in nodes if node.stage.writes == table and (only is None or node.stage.name in only)
+            ]
             if not writers:
                 raise UserError(f"stage {stage.name}: reads {table!r}, which no earlier stage writes")
             inputs += writers

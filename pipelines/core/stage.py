@@ -129,6 +129,7 @@ class Stage(ABC):
         key: key column of the primary table, unique in it.
         out_key: the column of the written table that holds that key.
         places: of a stage that writes all partitions, the column whose hash is a row's partition; empty: the first one.
+        whole: tables that it reads whole in each partition; small ones, written by a stage that waits for all partitions.
         waits: True: it needs all partitions at once (one task, which writes every partition of its table).
         seeded: True: it draws, so that the run's seed is part of its fingerprint.
         room: folder of the workspace that its output lies in.
@@ -144,6 +145,7 @@ class Stage(ABC):
     key: ClassVar[str] = "clip_id"
     out_key: ClassVar[str] = "clip_id"
     places: ClassVar[str] = ""
+    whole: ClassVar[tuple[str, ...]] = ()
     waits: ClassVar[bool] = False
     seeded: ClassVar[bool] = False
     room: ClassVar[str] = "tables"
@@ -173,8 +175,8 @@ class Stage(ABC):
         """Return the schema of its rows: the table's own, unless a column's type depends on the stage."""
         return tables.schema(self.writes)
 
-    def reads_from(self) -> dict[str, str]:
-        """Return, for a table that several earlier stages write, the one stage whose rows it reads; others: all of them."""
+    def reads_from(self) -> dict[str, tuple[str, ...]]:
+        """Return, for a table that several earlier stages write, the stages whose rows it reads; others: all of them."""
         return {}
 
     def check(self) -> None:

@@ -8,19 +8,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipelines.core.commit import ALL, Marker, marker_name, parse_marker, table_name
-from pipelines.core.graph import Node, spans_all
+from pipelines.core.graph import Node, read_of, spans_all
 from pipelines.core.stage import Context
 from pipelines.core.worker import Task
 from pipelines.core.workspace import Workspace
 from schemas.ids import canonical_json, fingerprint
 
 
-def content_read(source: Node, partition: int, markers: Mapping[tuple[str, int], Marker], partitions: int) -> str:
+def content_read(
+    reader: Node, source: Node, partition: int, markers: Mapping[tuple[str, int], Marker], partitions: int
+) -> str:
     """Return the hash of what a task reads of an input: equal hashes, equal rows, and the task need not be done again.
 
-    Of a stage that writes all partitions at once, a task of one partition reads that partition's table alone.
+    Of a stage that writes all partitions at once, a task of one partition reads that partition's table alone, unless it reads
+    the table whole.
     """
     name = source.stage.name
+    partition = read_of(reader, source, partition)
     if spans_all(source):
         marker = markers[name, ALL]
         return marker.content if partition == ALL else str(marker.files[table_name(source.folder, partition)]["sha256"])
@@ -105,7 +109,7 @@ class Work:
     def inputs(self, node: Node, partition: int) -> tuple[tuple[str, str], ...]:
         """Return (input stage, content of its commit) for a task all of whose inputs are committed."""
         return tuple(
-            (source.stage.name, content_read(source, partition, self.done, self.context.partitions))
+            (source.stage.name, content_read(node, source, partition, self.done, self.context.partitions))
             for source in node.inputs
         )
 

@@ -21,7 +21,7 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from pipelines.core.commit import ALL, Commit, Marker, marker_name, table_name
-from pipelines.core.graph import Node, spans_all
+from pipelines.core.graph import Node, read_of, spans_all
 from pipelines.core.stage import Batch, Context, Refusal, Result, Stage, conserve
 from pipelines.core.stop import check_stop
 from pipelines.core.workspace import Workspace, is_host_fault
@@ -74,7 +74,7 @@ def load_batch(task: Task, context: Context) -> Batch:
     stage, read = task.node.stage, {}
     for table in stage.reads:
         parts = [
-            read_table(context.workspace, node, task.partition, context.partitions)
+            read_table(context.workspace, node, read_of(task.node, node, task.partition), context.partitions)
             for node in task.node.inputs
             if node.stage.writes == table
         ]

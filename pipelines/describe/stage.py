@@ -25,7 +25,7 @@ TRIES = 4
 class Describe(Stage):
     """Stage ``describe``: evidence -> candidates.
 
-    Every published caption is a candidate. Beside them the grammar writes up to ``candidates`` distinct
+    Every published caption is a candidate, if ``published``. Beside them the grammar writes up to ``candidates`` distinct
     sentences per style from labels, events and listeners' tags; from keywords where there is nothing better;
     from bare facts where nothing names a sound. Where a published caption alone says what is heard, the
     grammar is silent: it could but repeat it, and worse. A clip of which nothing can be said is dropped with
@@ -35,12 +35,14 @@ class Describe(Stage):
         phrases: phrase file, relative to ``configs/``.
         styles: some of ``grammar.STYLES``.
         candidates: most candidates per style.
+        published: whether captions that came with a dataset are candidates.
 
     """
 
     phrases: str
     styles: tuple[str, ...]
     candidates: int
+    published: bool = True
 
     name = "describe"
     reads = ("clips", "classes", "evidence")
@@ -63,7 +65,7 @@ class Describe(Stage):
         result = Result()
         for clip in batch.rows.to_pylist():
             clip_id, heard = clip["clip_id"], evidence[clip["clip_id"]]
-            rows = _published(clip_id, heard)
+            rows = _published(clip_id, heard) if self.published else []
             told = _told(grounds_of(heard, classes[clip_id], clip["dataset"], index), classes[clip_id])
             if told or not rows:
                 seed = context.seed(self.name, clip_id)
@@ -89,6 +91,7 @@ class Describe(Stage):
                         f"grammar-{style}:{number}",
                         method="grammar",
                         style=style,
+                        language="en",
                         text=sentence.text,
                         model=MODEL,
                         prompt_hash=phrases.sha256,
@@ -100,7 +103,7 @@ class Describe(Stage):
 
 
 def _row(clip_id: str, suffix: str, **values: Any) -> dict[str, Any]:
-    return {"candidate_id": f"{clip_id}:{suffix}", "clip_id": clip_id, **values}
+    return {"candidate_id": f"{clip_id}:{suffix}", "clip_id": clip_id, "round": 1, **values}
 
 
 def _published(clip_id: str, evidence: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,14 +13,14 @@ LISTENER = "publisher"
 
 @dataclass(frozen=True)
 class Publisher(Stage):
-    """Stage ``publisher``: the labels, events, keywords and captions of ``records``, moved to the clip's own time.
+    """Stage ``publisher``: the labels, events, keywords, captions and texts of ``records``, moved to the clip's own time.
 
     A timed label that lies wholly outside the clip is left out, since it is not heard in it. A clip of which nothing is
     published is dropped with the reason ``nothing_published``.
     """
 
     name = "publisher"
-    version = 2
+    version = 3
     reads = ("clips", "records")
     writes = "evidence"
     batch_rows = 512
@@ -66,4 +66,5 @@ def _published(clip: dict[str, Any], record: dict[str, Any]) -> list[dict[str, A
             )
     out += [{"kind": "keyword", "name": word} for word in record["keywords"]]
     out += [{"kind": "caption", "name": "caption", "text": text} for text in record["captions"]]
+    out += [{"kind": "text", "name": name, "text": record[name]} for name in ("title", "description") if record[name]]
     return out

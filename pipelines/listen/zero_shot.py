@@ -77,9 +77,9 @@ class ZeroShot(Stage):
         prompts = fingerprint(templates(self.settings.prompts).model_dump(mode="json"))
         return {self.embedder.name: self.embedder.model.revision, "prompts": prompts}
 
-    def reads_from(self) -> dict[str, str]:
+    def reads_from(self) -> dict[str, tuple[str, ...]]:
         """One embedder's embeddings."""
-        return {"embeddings": stage_name(self.embedder)}
+        return {"embeddings": (stage_name(self.embedder),)}
 
     def check(self) -> None:
         """Raise UserError for prompts that cannot be read, or a class that the ontology lacks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, wait
 from typing import Any, Generic, TypeVar
 
 from pipelines.core.stop import check_stop
@@ -24,6 +24,9 @@ FOLDER = "llm"
 SHARES = "llm"
 """Name of the workers that all stages with endpoints share, so that what their clients count is all there is."""
 
+STOPPED = RunStopped("the run was stopped; run the same command again")
+"""Why a batch ends that was under way when the user stopped the run."""
+
 _POLL_S = 0.2
 """Seconds between two looks at whether the user wants to stop."""
 
@@ -40,18 +43,20 @@ class Group(Generic[Outcome]):
         """Wait for all of them; return what each came to, in order: a reject is an outcome.
 
         What stops the run, and a stop that the user asks for, ends all conversations of the process: nothing more is sent, what
-        was sent is waited for and kept, and then it is raised. Any other exception ends this group alone.
+        was sent is waited for and kept, and then it is raised, from every group alike. Any other exception ends this group alone.
         """
         try:
             while not wait([self._future], _POLL_S).done:
                 check_stop()
             return self._future.result()
+        except CancelledError:
+            raise self._service.halt(STOPPED) from None
         except Exception as error:
             if isinstance(error, (RunStopped, UserError)) or is_host_fault(error):
-                self._service.halt()
+                self._service.halt(error)
             raise
         except BaseException:
-            self._service.halt()
+            self._service.halt(STOPPED)
             raise
 
 
@@ -64,13 +69,14 @@ class Service:
         self._budgets: dict[tuple[str, str, str], Budget] = {}
         self._responses: dict[str, Responses] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._halted = False
+        self._halted: Exception | None = None
+        """What ended all conversations first; whoever comes later is told the same."""
         self._lock = threading.Lock()
         threading.Thread(target=self._loop.run_forever, name="llm", daemon=True).start()
 
     def open(self, name: str, endpoint: Endpoint, workspace: Workspace) -> Client:
         """Return the client of an endpoint as :meth:`client` does, at the start of a run: what halted an earlier one is over."""
-        self._halted = False
+        self._halted = None
         return self.client(name, endpoint, workspace)
 
     def client(self, name: str, endpoint: Endpoint, workspace: Workspace) -> Client:
@@ -91,15 +97,16 @@ class Service:
         """Begin conversations; each is called once a seat of ``client`` is free for it, on the event loop.
 
         Raises:
-            RunStopped: the process was halted; this may be a batch that was made ready ahead of time.
+            Exception: what halted the process; this may be a batch that was made ready ahead of time.
         """
         if self._halted:
-            raise RunStopped("the run was stopped; run the same command again")
+            raise self._halted
         return Group(self, asyncio.run_coroutine_threadsafe(self._all(client, conversations), self._loop))
 
-    def halt(self) -> None:
-        """End all conversations; return when what was sent is on the disk."""
-        self._on_loop(self._halt())
+    def halt(self, reason: Exception) -> Exception:
+        """End all conversations; return what halted the process first, when what was sent is on the disk."""
+        first: Exception = self._on_loop(self._halt(reason))
+        return first
 
     async def _made(self, name: str, endpoint: Endpoint, place: Workspace, same: str) -> Client:
         if place.root not in self._responses:
@@ -117,8 +124,8 @@ class Service:
         self._tasks.update(tasks)
         try:
             return await asyncio.gather(*tasks)
-        except (RunStopped, UserError):
-            self._end()  # at once: whoever waits for the group may take a while to hear of it
+        except (RunStopped, UserError) as error:
+            self._end(error)  # at once: whoever waits for the group may take a while to hear of it
             raise
         finally:
             for task in tasks:
@@ -132,18 +139,19 @@ class Service:
             except Reject as reject:
                 return reject
 
-    def _end(self) -> None:
-        self._halted = True
+    def _end(self, reason: Exception) -> None:
+        self._halted = self._halted or reason
         for task in self._tasks:
             task.cancel()
         for client in self._clients.values():
             client.end()
 
-    async def _halt(self) -> None:
-        self._end()
+    async def _halt(self, reason: Exception) -> Exception:
+        self._end(reason)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for client in self._clients.values():
             await client.drain()
+        return self._halted or reason
 
     def _on_loop(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -50,9 +50,9 @@ class Similarity(Stage):
         """The embedder's revision."""
         return {self.embedder.name: self.embedder.model.revision}
 
-    def reads_from(self) -> dict[str, str]:
+    def reads_from(self) -> dict[str, tuple[str, ...]]:
         """One embedder's embeddings."""
-        return {"embeddings": stage_name(self.embedder)}
+        return {"embeddings": (stage_name(self.embedder),)}
 
     def setup(self, context: Context) -> None:
         """Load the embedder, once per process."""

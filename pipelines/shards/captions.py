@@ -35,9 +35,9 @@ class CaptionShards(Stage):
     writes = "samples"
     room = "shards"
 
-    def reads_from(self) -> dict[str, str]:
+    def reads_from(self) -> dict[str, tuple[str, ...]]:
         """The publisher's evidence, and the scores that captions are decided by."""
-        return {"evidence": Publisher.name, "scores": Score.name}
+        return {"evidence": (Publisher.name,), "scores": (Score.name,)}
 
     def limits(self) -> tuple[int, int]:
         """Return the most samples and bytes of a shard."""

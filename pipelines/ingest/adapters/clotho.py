@@ -72,5 +72,6 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
                 recording_id=f"fs:{sound}" if known else None,
                 captions=[text for column, text in row.items() if column != "file" and text],
                 keywords=[word for word in facts.get("keywords", "").split(";") if word],
+                title=stem.strip(),
                 attribution=facts.get("author") or None,
             )

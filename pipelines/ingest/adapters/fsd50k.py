@@ -37,7 +37,7 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
     """Yield a row per clip; one whose own licence is not told has none, though the whole is CC BY 4.0.
 
     A label's rating is the mean of those that people gave it; labels that follow from others were never rated.
-    A title or description is no caption, and is not used.
+    A title or description is no caption: both are kept as the uploader wrote them.
     """
     files = metadata_files(source)
     told = [(path.match(_RATINGS), _by_clip(path)) for path in files if path.suffix == ".json"]
@@ -70,6 +70,8 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
                     for label, mid in zip(labels, mids, strict=True)
                 ],
                 keywords=[str(tag) for tag in facts.get("tags") or []],
+                title=facts.get("title") or None,
+                description=facts.get("description") or None,
                 attribution=facts.get("uploader") or None,
             )
 
