@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.core.stage import Stage
 from pipelines.describe.stage import Describe
+from pipelines.describe.write import Write
 from pipelines.identity.groups import Groups
 from pipelines.identity.stage import Fingerprint
 from pipelines.ingest.frames import Frames
@@ -16,7 +17,7 @@ from pipelines.listen.calibrate import Calibrate
 from pipelines.listen.embed import Embed
 from pipelines.listen.heard import Heard
 from pipelines.listen.listeners import Listeners
-from pipelines.listen.models import chosen
+from pipelines.listen.models import Chosen, chosen
 from pipelines.listen.publisher import Publisher
 from pipelines.listen.stage import Listen
 from pipelines.listen.transcribe import Transcribe
@@ -24,8 +25,15 @@ from pipelines.listen.zero_shot import ZeroShot
 from pipelines.mix.plan import PlanMixtures
 from pipelines.mix.render import Render
 from pipelines.refine.decide import Decide
+from pipelines.refine.gate import Gate
+from pipelines.refine.ground import Ground
+from pipelines.refine.judged import Of
+from pipelines.refine.probes import Probes
 from pipelines.refine.score import Score
 from pipelines.refine.similarity import Similarity
+from pipelines.refine.strata import Strata
+from pipelines.refine.texts import TextChecks
+from pipelines.refine.weigh import Weigh
 from pipelines.shards.captions import CaptionShards
 from pipelines.unify.stage import Unify
 from schemas.endpoints import endpoint_of
@@ -62,15 +70,7 @@ def stages_of(recipe: Recipe) -> list[Stage]:
         Heard(),
         Calibrate(),
         Agree(),
-        Describe(
-            recipe.describe.phrases,
-            tuple(recipe.describe.styles),
-            recipe.describe.candidates,
-            recipe.describe.published,
-        ),
-        Score(),
-        *(Similarity(embedder) for embedder in embedders),
-        Decide(recipe.refine.min_agreement),
+        *_captions(recipe, embedders),
         CaptionShards(shards.max_samples, shards.max_mb),
     ]
     if mix.per_clip:
@@ -83,6 +83,48 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     for stage in stages:
         stage.check()
     return stages
+
+
+def _captions(recipe: Recipe, embedders: list[Chosen[Embedder]]) -> list[Stage]:
+    """Return what leads from evidence to captions: proposed, judged by what captions of known truth teach, and written again."""
+    describe, refine = recipe.describe, recipe.refine
+    eyes = tuple(ask.name for ask in recipe.listen.ask if ask.attach == "pictures")
+
+    def judges(of: Of, round: int = 1, writers: tuple[str, ...] = ()) -> list[Stage]:
+        return [
+            Score(of, round, writers, eyes, refine.sentences),
+            *(Similarity(embedder, describe.phrases, of, round, writers) for embedder in embedders),
+        ]
+
+    def checked(round: int = 1, writers: tuple[str, ...] = ()) -> Stage:
+        return TextChecks(tuple(refine.banned), "candidates", round, writers)
+
+    stages: list[Stage] = [
+        Describe(describe.phrases, tuple(describe.styles), describe.candidates, describe.published),
+        *_writers(recipe, 1),
+        *judges("candidates"),
+        checked(),
+        Probes(describe.phrases),
+        *judges("probes"),
+        Strata(tuple(dataset.name or dataset.adapter for dataset in recipe.data.datasets)),
+        Gate(refine.false_accepts),
+        Weigh(refine.min_agreement, refine.false_accepts),
+    ]
+    for round in range(2, describe.rounds + 1):
+        writers = _writers(recipe, round)
+        names = tuple(writer.name for writer in writers)
+        judging = [*judges("candidates", round, names), checked(round, names)]
+        scorers = tuple(stage.name for stage in judging)
+        stages += [*writers, *judging, Weigh(refine.min_agreement, refine.false_accepts, round, names, scorers)]
+    return [*stages, Ground(eyes, refine.sentences), Decide()]
+
+
+def _writers(recipe: Recipe, round: int) -> list[Stage]:
+    endpoints, phrases = recipe.endpoints, recipe.describe.phrases
+    return [
+        Write(writer, endpoint_of(endpoints, writer.endpoint, f"describe.write {writer.name}"), phrases, round)
+        for writer in recipe.describe.write
+    ]
 
 
 def _transcribers(recipe: Recipe) -> list[Stage]:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pipelines.llm import fake
+from pipelines.publish.command import add_export
 from schemas.errors import RunStopped, UserError
 
 
@@ -66,6 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
     explain.add_argument("id", metavar="ID")
     explain.add_argument("--json", action="store_true")
     run_argument(commands.add_parser("report", help="write a page with plots and players"))
+    add_export(commands)
+    fake.arguments(
+        commands.add_parser("serve-fake", help="answer like a server of language models, without a model, for dry runs")
+    )
     catalog = commands.add_parser(
         "catalog", help="who stands in which dataset, with Apache Beam: recordings, groups, leaks, duplicates, overlap"
     )
@@ -140,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from pipelines.core.progress import Progress
+    from pipelines.listen.deaf import deaf
     from pipelines.run import prepare, run
     from pipelines.status import summary
     from schemas.recipe import load_recipe
@@ -154,6 +161,9 @@ def _run(options: argparse.Namespace) -> int:
     clips = sum(marker.rows_out for node in work.nodes if node.stage.writes == "clips" for marker in work.markers(node))
     if not clips:
         print("earloom: finished, but not one recording could be used; `rejects` says why of each", file=sys.stderr)
+        return 1
+    if lines := deaf(work):
+        print("earloom: finished, but " + "; ".join(lines), file=sys.stderr)
         return 1
     if unexpected:
         print(
@@ -175,6 +185,7 @@ def _refuse_lost_output(out: str) -> None:
 
 def _plan(options: argparse.Namespace) -> int:
     from pipelines.core.work import Work
+    from pipelines.estimate import estimates
     from pipelines.run import prepare
     from pipelines.status import plan_table
     from schemas.recipe import load_recipe
@@ -182,6 +193,8 @@ def _plan(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as nowhere:
         job = prepare(load_recipe(options.recipe, tuple(options.set)), options.out or f"{nowhere}/new", make=False)
     print(plan_table(Work(job.nodes, job.context)))
+    for stage, expected in estimates(job.recipe, job.nodes, job.context):
+        print(f"\n{stage}, of the whole run: {expected.words()}")
     return 0
 
 
@@ -233,6 +246,13 @@ def _report(options: argparse.Namespace) -> int:
 
     workspace = _workspace(options.run)
     print(f"report: {workspace.path(write_report(workspace))}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from pipelines.publish.command import run_export
+
+    print(run_export(_workspace(options.run), options))
     return 0
 
 
@@ -314,7 +334,8 @@ def _models_check(options: argparse.Namespace) -> int:
     import yaml
 
     from taggers.models import check, show, verify
-    from taggers.registry import BadSettings, find
+    from taggers.registry import BadSettings, MissingExtra, UnknownModel, find
+    from taggers.weights import MissingWeights
 
     settings = {}
     for text in options.set:
@@ -333,7 +354,7 @@ def _models_check(options: argparse.Namespace) -> int:
             raise UserError(f"{options.model}: {wrong[0]}; fetch them anew with `earloom models pull {options.model}`")
     try:
         found = check(options.model, settings, options.device)
-    except (UserError, LookupError, ImportError, BadSettings):
+    except (UserError, UnknownModel, MissingExtra, MissingWeights, BadSettings):
         raise
     except Exception as error:
         words = (str(error).strip().splitlines() or ["no message"])[0][:200]
@@ -379,6 +400,8 @@ _COMMANDS = {
     "query": _query,
     "explain": _explain,
     "report": _report,
+    "export": _export,
+    "serve-fake": fake.main,
     "catalog": _catalog,
     "sample": _sample,
     "models": _models,

@@ -21,6 +21,9 @@ from pipelines.core.stage import ConservationError, Context
 from pipelines.core.stop import catch_signals, forget_stop
 from pipelines.core.work import Work
 from pipelines.core.workspace import Workspace, is_host_fault, open_workspace
+from pipelines.estimate import Asks
+from pipelines.listen.transcribe import Transcribe
+from pipelines.llm.check import check_endpoint
 from pipelines.seal import ROOMS, write_seal
 from schemas import tables
 from schemas.errors import RunStopped, UserError
@@ -141,6 +144,9 @@ def _run(job: Job, engine: str, workers: int | None, ray_address: str | None, pr
 
 
 def _drive(work: Work, job: Job, engine: str, workers: int | None, ray_address: str | None, progress: Progress) -> None:
+    for node in job.nodes:
+        if isinstance(node.stage, Asks):
+            check_endpoint(f"stage {node.stage.name}", *node.stage.asked, chats=not isinstance(node.stage, Transcribe))
     if engine == "inline":
         from pipelines.engines.inline import InlineEngine
 

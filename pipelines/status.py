@@ -23,7 +23,7 @@ DROPPED = """
 """What was left out; that a listener heard nothing, or a publisher said nothing, is no loss."""
 
 TELLING = """
-    SELECT clip_id, caption, method, round(score, 2) AS score FROM captions JOIN candidates USING (clip_id, candidate_id, method)
+    SELECT clip_id, caption, method, round(score, 2) AS score, round(probability, 2) AS probability FROM captions
     WHERE decision = 'accepted'
     QUALIFY row_number() OVER (PARTITION BY dataset ORDER BY style = 'temporal' DESC, length(caption) DESC, clip_id) = 1
     ORDER BY dataset LIMIT 4"""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +19,12 @@ _OURS = frozenset(
     {"model", "messages", "file", "seed", "temperature", "max_tokens", "max_completion_tokens"}
 ) | frozenset({"response_format", "stream", "n", "language"})
 """Parameters that `extra` may not hold."""
+
+_SECRETS = re.compile(r"api-?key|authori[sz]ation|secret|password|credential|bearer|access-?token|auth-?token", re.I)
+_SECRET_NAMES = frozenset({"key", "token", "headers", "extra-headers"})
+"""What names of parameters say that they hold a key, with `-` for `_`; a recipe is kept beside the data and published."""
+
+_SECRET_WORDS = re.compile(r"(?i:bearer)\s|(?:sk|gsk|hf|xai)[-_]\w{16,}")
 
 _SOUND_RATE: Any = Field(16000, ge=8000, le=48000, description="samples per second of the sound that is sent")
 _ENCODING: Any = Field("wav", description="how the sound is sent; flac is half as large, and not every server reads it")
@@ -43,6 +52,14 @@ class Endpoint(Section):
     max_usd: float | None = Field(
         None, ge=0, description="most dollars that may be spent, with all that was paid before in that folder"
     )
+    transport: Literal["online", "batch"] = Field(
+        "online",
+        description="batch: requests are gathered and sent as files to /batches, which answers within a day and may cost less; "
+        "the prices are those given here, in_flight and the limits per minute do not hold; one run at a time uses its responses",
+    )
+    poll_s: Seconds = Field(
+        60.0, description="seconds between two looks at a batch, and without a newcomer until one is sent"
+    )
     timeout_s: Seconds = Field(120.0, description="seconds until one request is given up")
     deadline_s: Seconds = Field(300.0, description="seconds until a request that fails is no longer sent again")
     max_tokens: int = Field(512, ge=1, description="most tokens of one answer")
@@ -63,16 +80,39 @@ class Endpoint(Section):
     tokens_per_picture: int = Field(2000, ge=1, description="most tokens that a picture takes, likewise")
     responses: str | None = Field(
         None,
-        pattern=r"^(/|~|[a-z0-9]+://)",
+        pattern=r"^(/|~/|[a-z0-9]+://)",
         description="folder, by its whole path or as a URL, whose llm/ several runs share, with what they spent; not given: the "
         "run folder",
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            port = parts.port  # what it says is looked at when it is asked for
+        except ValueError as error:
+            raise ValueError(f"is no URL ({error})") from None
+        if not parts.hostname or port == 0:
+            raise ValueError("names no server")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("holds a name or a key before the @; name the key's environment variable in key_env")
+        if parts.query or parts.fragment:
+            raise ValueError("goes on after ? or #; give the part before it")
+        return value
 
     @field_validator("extra")
     @classmethod
     def _others(cls, value: dict[str, Any]) -> dict[str, Any]:
         if taken := sorted(value.keys() & _OURS):
             raise ValueError(f"{taken[0]} is not set here; it has a setting of its own, or is Earloom's to set")
+        for name, each in value.items():
+            try:
+                json.dumps(each, allow_nan=False, sort_keys=True)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{name} holds what JSON cannot ({error}); put a text in quotes") from None
+            if secret := _secret_in({name: each}):
+                raise ValueError(f"{secret} looks like a key; name its environment variable in key_env")
         return value
 
     @model_validator(mode="after")
@@ -89,6 +129,22 @@ class Endpoint(Section):
     def same_as(self) -> str:
         """Return all of it as one string, equal for equal endpoints."""
         return canonical_json(self.model_dump())
+
+
+def _secret_in(value: Any) -> str | None:
+    """Return the name, at any depth, under which a secret seems to stand."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            plain = str(name).replace("_", "-")
+            if _SECRETS.search(plain) or plain.lower() in _SECRET_NAMES:
+                return str(name)
+            if isinstance(inner, str) and _SECRET_WORDS.match(inner):
+                return str(name)
+            if found := _secret_in(inner):
+                return found
+    if isinstance(value, list):
+        return next((found for inner in value if (found := _secret_in(inner))), None)
+    return None
 
 
 class Gate(Section):

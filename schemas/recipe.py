@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
+import math
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -140,6 +142,12 @@ class Listen(Section):
                     value[key] = [{"use": item} if isinstance(item, str) else item for item in value[key]]
         return value
 
+    @model_validator(mode="after")
+    def _some_to_tag(self) -> Listen:
+        if self.zero_shot and not self.embedders:
+            raise ValueError("zero_shot tags through embedders, and there are none; name one under listen.embedders")
+        return self
+
 
 class Writer(Section):
     """Captions that a language model behind an endpoint writes from the evidence."""
@@ -153,6 +161,29 @@ class Writer(Section):
         1, ge=1, le=100, description="candidates per style and language, each with a seed of its own"
     )
     pack: int = Field(1, ge=1, le=100, description="clips that are asked about in one request")
+
+    @field_validator("name")
+    @classmethod
+    def _own_name(cls, value: str) -> str:
+        if value in ("grammar", "published"):
+            raise ValueError("is the name of other captions in the tables; choose another")
+        return value
+
+    @field_validator("languages")
+    @classmethod
+    def _tags(cls, value: list[str]) -> list[str]:
+        for tag in value:
+            if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", tag):
+                raise ValueError(f"{tag!r} is no language; write a tag such as en, de or pt-BR")
+        return value
+
+    @field_validator("styles", "languages")
+    @classmethod
+    def _each_once(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if value.count(name) > 1:
+                raise ValueError(f"{name!r} stands twice; name each once")
+        return value
 
 
 class Describe(Section):
@@ -172,11 +203,32 @@ class Describe(Section):
         description="most rounds: in each after the first, the clips are written for again that have no good caption",
     )
 
+    @model_validator(mode="after")
+    def _some_to_write_again(self) -> Describe:
+        if self.rounds > 1 and not self.write:
+            raise ValueError("rounds are for those who can do better, and write names none; leave rounds at 1")
+        return self
+
 
 class Refine(Section):
     """Which captions are kept."""
 
-    min_agreement: float = Field(0.75, ge=0, le=1, description="least share of claims that evidence must support")
+    false_accepts: float | None = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="most of the wrong captions that may be accepted, a share; null: captions are judged by agreement alone",
+    )
+    min_agreement: float = Field(
+        0.75,
+        ge=0,
+        le=1,
+        description="least share of claims that evidence must support, where no such rate is asked for or a run is too small for one",
+    )
+    sentences: bool = Field(
+        False, description="true: sounds are also known by sentence embeddings of their names; needs the extra `text`"
+    )
+    banned: list[str] = Field([], description="words and phrases that may not stand in a caption, in any case")
 
 
 class Mix(Section):
@@ -245,6 +297,10 @@ class _OneOfEach(yaml.SafeLoader):
         """Return the mapping; MarkedYAMLError names the key that stands twice."""
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="a key is a list or a mapping; write a name", problem_mark=key.start_mark
+                )
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -268,7 +324,10 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
-        raise UserError(f"recipe {path}{line}: cannot be read as YAML ({getattr(error, 'problem', error)})") from None
+        words = getattr(error, "problem", None) or getattr(error, "reason", error)
+        raise UserError(f"recipe {path}{line}: cannot be read as YAML ({words})") from None
+    except (ValueError, RecursionError) as error:  # a date that there is not, brackets without end
+        raise UserError(f"recipe {path}: cannot be read as YAML ({error})") from None
     if not isinstance(raw, dict):
         raise UserError(f"recipe {path}: holds no settings; it must be a YAML mapping with at least name and data")
     for text in overrides:
@@ -278,6 +337,8 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
 
 def parse_recipe(raw: dict[str, Any], origin: str) -> Recipe:
     """Check ``raw`` against the models; UserError says in one line what is wrong and how to mend it."""
+    if problem := _unheld(raw, "", ()):
+        raise UserError(f"recipe {origin}: {problem}")
     try:
         recipe = Recipe.model_validate(_floats(raw, Recipe))
     except ValidationError as error:
@@ -286,6 +347,38 @@ def parse_recipe(raw: dict[str, Any], origin: str) -> Recipe:
         if _CREDENTIALS.search(text):
             raise UserError(f"recipe {origin}: a URL carries credentials; give them by environment variables instead")
     return recipe
+
+
+def _unheld(value: Any, key: str, within: tuple[int, ...]) -> str | None:
+    """Return the first key whose value JSON cannot hold, and what to write instead: YAML knows dates, sets, bytes and loops."""
+    if isinstance(value, (dict, list, tuple)):
+        if id(value) in within:
+            return f"{key}: holds itself by an anchor; write it out"
+        for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+            inner = f"{key}.{step}" if key else str(step)
+            if isinstance(value, dict) and not isinstance(step, str):
+                return f"{inner}: the key {step!r} is no text; quote it"
+            if problem := _unheld(item, inner, (*within, id(value))):
+                return problem
+        return None
+    words = _UNHELD.get(type(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        words = "it is no finite number"
+    elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        words = "it holds half of a character; write the whole"
+    if words is None:
+        return None
+    shown = "***" if _SECRET.search(key) else ascii(value)[:60]
+    return f"{key}: {shown} will not do: {words}"
+
+
+_UNHELD: dict[type, str] = {
+    datetime.date: "YAML reads it as a date; quote it",
+    datetime.datetime: "YAML reads it as a time; quote it",
+    set: "YAML reads it as a set; write a list, [..., ...]",
+    bytes: "YAML reads it as bytes; write text",
+}
+"""Kinds of values that YAML knows and JSON does not."""
 
 
 def _strings(value: Any) -> list[str]:
@@ -301,8 +394,8 @@ def _override(raw: dict[str, Any], text: str) -> None:
     if not equals or not key:
         raise UserError(f"--set {text}: must read a.b=c, e.g. --set mix.per_clip=3")
     try:
-        parsed = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):
+        parsed = yaml.load(value, Loader=_OneOfEach)
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise UserError(f"--set {text}: the value is not YAML; quote it") from None
     *parents, last = key.split(".")
     here: Any = raw

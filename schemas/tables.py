@@ -62,6 +62,15 @@ BIN = pa.struct(
         pa.field("labelled", _F, nullable=False),
     ]
 )
+KIND = pa.struct(
+    [
+        pa.field("kind", _S, nullable=False),
+        pa.field("captions", _I, nullable=False),
+        pa.field("accepted", _F),
+        pa.field("low", _F),
+        pa.field("high", _F),
+    ]
+)
 SOURCE = pa.struct(
     [
         pa.field("clip_id", _S, nullable=False),
@@ -99,6 +108,39 @@ _ORIGIN = (
     Column(
         "split", _S, "`train`, `val`, `test`, or the publisher's own name where the recipe maps it to none of these"
     ),
+)
+
+_SCORE = (
+    Column("candidate_id", _S, "the caption: a candidate, or a probe"),
+    Column("clip_id", _S, "the clip"),
+    Column(
+        "scorer",
+        _S,
+        "`agreement`: share of the checkable claims that the evidence supports; `texts`: share of the checks of its text alone "
+        "that it passes; `<embedder>`: cosine of caption and clip; `<embedder>:window`: of the nearest window; "
+        "`<embedder>:relative`: less that of the clip's labels; `<embedder>:margin`: less the mean of other clips' captions",
+    ),
+    Column("revision", _S, "the scorer's revision"),
+    Column(
+        "score",
+        _F,
+        "of `agreement` and `texts` in [0, 1]; of an embedder in [-1, 1], `relative` and `margin` in [-2, 2], comparable within "
+        "one clip; null: unknown, which is not 0, for no claim can be checked, or there is nothing to compare with",
+        True,
+    ),
+    Column(
+        "claims",
+        _I,
+        "claims found in the caption, those that nothing here can check included; null: not looked for",
+        True,
+    ),
+    Column("supported", _I, "claims that evidence supports; null: not looked for", True),
+    Column(
+        "unsupported",
+        STRINGS,
+        "the claims without support, in the caption's own words; of `texts` the checks that fail",
+    ),
+    Column("evidence_ids", STRINGS, "the evidence that supports a claim"),
 )
 
 TABLES: dict[str, pa.Schema] = {
@@ -414,7 +456,12 @@ TABLES: dict[str, pa.Schema] = {
     "candidates": describe(
         "candidates",
         "One caption that was proposed for a clip; all are kept.",
-        Column("candidate_id", _S, "`<clip_id>:<method>-<style>:<number>`, or `<clip_id>:published:<number>`"),
+        Column(
+            "candidate_id",
+            _S,
+            "`<clip_id>:published:<number>`, `<clip_id>:grammar-<style>:<number>`, or of a writer "
+            "`<clip_id>:<method>-<style>-<language>[-<round>]:<number>`, the round from the second on",
+        ),
         Column("clip_id", _S, "the clip"),
         Column(
             "method",
@@ -430,7 +477,13 @@ TABLES: dict[str, pa.Schema] = {
         Column("model", _S, "model and revision that wrote it; null: a publisher's own", True),
         Column("prompt_hash", _S, "sha256 of the phrase file or prompt; null: none", True),
         Column("seed", _I, "seed of the draws, or the one that was sent; null: nothing was drawn", True),
-        Column("request", _S, "`key` of the request in `llm/responses-*.jsonl`; null: nothing was asked", True),
+        Column(
+            "request",
+            _S,
+            "`key` of the request in `llm/responses-*.jsonl` whose answer it is; requests that gave no caption stand there "
+            "alone; null: nothing was asked",
+            True,
+        ),
         Column("request_id", _S, "the server's name for the exchange; null: none", True),
         Column(
             "tokens_in",
@@ -466,7 +519,7 @@ TABLES: dict[str, pa.Schema] = {
             "`unknown`: nothing here can check it",
         ),
         Column("reason", _S, "why, in words"),
-        Column("evidence_ids", STRINGS, "the evidence that supports it"),
+        Column("evidence_ids", STRINGS, "the evidence that supports it; of `visual_only` what shows it"),
     ),
     "probes": describe(
         "probes",
@@ -487,42 +540,80 @@ TABLES: dict[str, pa.Schema] = {
     "scores": describe(
         "scores",
         "One scorer's judgement of one candidate.",
-        Column("candidate_id", _S, "the candidate"),
-        Column("clip_id", _S, "the clip"),
-        Column("scorer", _S, "`agreement`: share of the checkable claims that the evidence supports; or an embedder"),
-        Column("revision", _S, "the scorer's revision"),
+        *_SCORE,
+    ),
+    "probe_scores": describe(
+        "probe_scores",
+        "One scorer's judgement of one probe, by the code that judges candidates.",
+        *_SCORE,
+    ),
+    "strata": describe(
+        "strata",
+        "What captions are judged together: a row per stratum that one of this run may fall into.",
         Column(
-            "score",
-            _F,
-            "`supported` over the claims that can be checked, in [0, 1]; null: there are none, which is not 0; of an embedder "
-            "the cosine of caption and clip, in [-1, 1], comparable within one clip",
-            True,
+            "stratum", _S, "`all`, or what its clips and captions have in common, e.g. `dataset=clotho, 15 s and more`"
         ),
-        Column(
-            "claims",
-            _I,
-            "claims found in the caption, those that nothing here can check included; null: not looked for",
-            True,
-        ),
-        Column("supported", _I, "claims that evidence supports; null: not looked for", True),
-        Column("unsupported", STRINGS, "the claims without support, in the caption's own words"),
-        Column("evidence_ids", STRINGS, "the evidence that supports a claim"),
+        Column("parent", _S, "the stratum that it is a part of; null: it is `all`", True),
     ),
     "gates": describe(
         "gates",
-        "How well the scores tell true captions from wrong ones, per stratum of clips, and where the line is drawn.",
-        Column("stratum", _S, "`all`, or what its clips and captions have in common, e.g. `dataset=clotho`"),
-        Column("positives", _I, "true captions of the splits `train` and `val` that it was fitted on"),
-        Column("negatives", _I, "wrong ones, likewise"),
+        "How well the scores tell right captions from wrong ones, per stratum, and where the line is drawn. All rates are measured "
+        "out of fold, on probes; `low` and `high` are 95% intervals (Clopper-Pearson on the effective number of captions).",
+        Column("stratum", _S, "the row of `strata`"),
+        Column("parent", _S, "the stratum by which its captions are judged if it has no line; null: it is `all`", True),
+        Column(
+            "state",
+            _S,
+            "`certified`: it has a line; `calibrated`: it has probabilities, and the scores tell too little for a line, or no rate "
+            "is wanted; `too_few`: too few captions for either",
+        ),
+        Column("positives", _I, "right captions"),
+        Column("negatives", _I, "wrong ones"),
+        Column("recordings", _I, "groups of recordings that these are of"),
+        Column("scorers", STRINGS, "whose scores the probability is computed from; empty: `too_few`"),
+        Column("model", _S, "`pipelines.refine.fitting.Model` as JSON; null: `too_few`", True),
+        Column(
+            "ece",
+            _F,
+            "expected calibration error of the probability, in [0, 1], right and wrong captions weighing the same; null: `too_few`",
+            True,
+        ),
+        Column("line", _F, "least probability of an accepted caption, in [0, 1]; null: not `certified`", True),
+        Column(
+            "false_accept_rate",
+            _F,
+            "share of the wrong captions that reach the line, each kind weighing the same unless it has fewer than 20; null: no line",
+            True,
+        ),
+        Column("false_accept_low", _F, "null: likewise", True),
+        Column("false_accept_high", _F, "at most the wanted rate; null: likewise", True),
+        Column("keep_rate", _F, "share of the right captions that reach the line; null: likewise", True),
+        Column("keep_low", _F, "null: likewise", True),
+        Column("keep_high", _F, "null: likewise", True),
+        Column(
+            "kinds",
+            pa.list_(KIND),
+            "of each kind of wrong caption how many there are, and the share that reaches the line, with its interval",
+        ),
     ),
     "verdicts": describe(
         "verdicts",
         "What the gate says of one candidate.",
         Column("candidate_id", _S, "the candidate"),
         Column("clip_id", _S, "the clip"),
-        Column("stratum", _S, "the row of `gates` that it is judged by; null: none could be calibrated", True),
-        Column("probability", _F, "that the caption is right, in [0, 1], calibrated; null: not known", True),
-        Column("decision", _S, "`accepted`, `refused`, or `abstained` where nothing could be checked"),
+        Column(
+            "stratum",
+            _S,
+            "the row of `gates` whose probability and line it is judged by; null: none could be calibrated",
+            True,
+        ),
+        Column(
+            "probability",
+            _F,
+            "that the caption is right, in [0, 1], where as many are wrong as right beforehand; null: not known",
+            True,
+        ),
+        Column("decision", _S, "`accepted`, `refused`, or `abstained` where it cannot be told"),
         Column("reasons", STRINGS, "why it was decided so"),
     ),
     "captions": describe(
@@ -533,8 +624,12 @@ TABLES: dict[str, pa.Schema] = {
         Column("caption", _S, "the best candidate's text; null: there is no candidate", True),
         Column("candidate_id", _S, "that candidate; null: there is none", True),
         Column("method", _S, "that candidate's method; null: there is none", True),
-        Column("decision", _S, "`accepted`, `refused`, or `abstained` where nothing could be checked"),
-        Column("score", _F, "that candidate's score in [0, 1]; null: unknown", True),
+        Column("style", _S, "that candidate's style; null: there is none", True),
+        Column("language", _S, "that candidate's language; null: not told, or there is none", True),
+        Column("decision", _S, "`accepted`, `refused`, or `abstained` where it cannot be told"),
+        Column("probability", _F, "as in `verdicts`; null: not known", True),
+        Column("stratum", _S, "as in `verdicts`; null: none could be calibrated", True),
+        Column("score", _F, "that candidate's agreement with the evidence, in [0, 1]; null: unknown", True),
         Column("reasons", STRINGS, "why it was decided so"),
         Column("withheld", _S, "why the clip may not be used, as in `groups`; null: it may", True),
         Column("licence", _S, "the clip's licence, normalised"),

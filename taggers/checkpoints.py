@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +48,32 @@ def _load(file: Any, **options: Any) -> Any:
     return _Unpickler(file, **options).load()
 
 
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Tell what reading weights raises in one line that names their file or folder, whatever a damaged one makes a library raise.
+
+    Raises:
+        UserError: they are damaged, or not `what` they should be.
+        OSError: the machine cannot read them, which is no fault of theirs.
+
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        # transformers' own OSErrors have no number and tell of what is in a file; a damaged one has torch seek before its start.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        words = str(error).strip().splitlines()[0][:120] if str(error).strip() else "no message"
+        if not isinstance(error, pickle.UnpicklingError):
+            words = f"{type(error).__name__}: {words}"
+        raise UserError(
+            f"{path}: is no {what}, or a damaged one ({words}); fetch it again (`earloom models pull`, or from where you have it), "
+            "and try it with `earloom models check`"
+        ) from None
+
+
 def read_checkpoint(path: Path, key: str) -> dict[str, Any]:
     """Return the tensors by name that a checkpoint of PyTorch holds under `key`, on the CPU.
 
@@ -52,17 +81,15 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Any]:
     the newer form is mapped, so that an optimiser's tensors beside those that are wanted are never read.
 
     Raises:
-        UserError: the file is no such checkpoint, or holds something else than tensors and plain values.
+        UserError: the file is no such checkpoint, is damaged, or holds something else than tensors and plain values.
+        OSError: it cannot be read.
 
     """
     import torch
 
     restricted = SimpleNamespace(__name__="pickle", Unpickler=_Unpickler, load=_load)
-    try:
+    with reading(path, "checkpoint of PyTorch"):
         read = torch.load(path, map_location="cpu", pickle_module=restricted, weights_only=False, mmap=is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: is no checkpoint of PyTorch ({words}); fetch it again") from None
     if not isinstance(read, dict) or not isinstance(read.get(key), dict):
         raise UserError(f"{path}: has no {key!r}, as the publisher's checkpoints do; fetch it again")
     return dict(read[key])

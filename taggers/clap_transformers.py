@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from schemas.errors import UserError
 from taggers.base import Settings
-from taggers.checkpoints import revision
+from taggers.checkpoints import reading, revision
 from taggers.clap import Clap, ClapSettings
 from taggers.clap_text import Texts, tokenizer_files
 from taggers.containment import IMPORTS, needed, replaced
@@ -60,18 +60,18 @@ class TransformersClap(Clap):
 
     def _open(self, folder: Path, settings: Settings, window_s: float | None, hop_s: float) -> None:
         """Read what a folder says of its model, without its weights."""
-        self._config, self._extractor = (_read(folder / file) for file in CONFIGS)
+        config, extractor = (folder / file for file in CONFIGS)
         tokens = tokenizer_files(self.name, folder, "`save_pretrained` writes it there")
         model = next(folder / file for file in MODEL if (folder / file).is_file())
-        self._folder, self.sample_rate = folder, int(self._extractor["sampling_rate"])
-        longest_s = float(self._extractor["max_length_s"])
+        self._folder, self.sample_rate = folder, int(_number(extractor, "sampling_rate"))
+        longest_s = _number(extractor, "max_length_s")
         self.window_s, self.hop_s = window_s or longest_s, hop_s
         if self.window_s > longest_s:
             raise BadSettings(f"{self.name!r}, setting 'window_s': {window_s:g} will not do: it hears {longest_s:g} s")
-        if self._extractor["padding"] != "repeatpad":
-            raise UserError(f"{folder}: its feature extractor pads by {self._extractor['padding']!r}, not 'repeatpad'")
+        if (padding := _read(extractor).get("padding")) != "repeatpad":
+            raise UserError(f"{folder}: its feature extractor pads by {padding!r}, not 'repeatpad'")
         self._length = int(longest_s * self.sample_rate)
-        self.dimension = int(self._config["projection_dim"])
+        self.dimension = int(_number(config, "projection_dim"))
         content = (*(folder / file for file in CONFIGS), model, *tokens)
         self.revision = revision(self.name, 1, content, settings, "weights")
 
@@ -85,11 +85,12 @@ class TransformersClap(Clap):
         with IMPORTS, replaced(logging, "_tqdm_active", False):
             logging.set_verbosity_error()
             try:
-                loaded: Any = ClapModel.from_pretrained(
-                    self._folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-                )
-                extractor = ClapFeatureExtractor.from_pretrained(self._folder, local_files_only=True)
-                tokenizer = AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
+                with reading(self._folder, "CLAP of transformers"):
+                    loaded: Any = ClapModel.from_pretrained(
+                        self._folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+                    )
+                    extractor = ClapFeatureExtractor.from_pretrained(self._folder, local_files_only=True)
+                    tokenizer = AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
             finally:
                 logging.set_verbosity(verbosity)
         model, told = loaded
@@ -134,6 +135,14 @@ class DemoClap(TransformersClap):
                 f"{self.name!r}: its weights are not in {DEMO} ({', '.join(absent)}); make them with `make demo-models`"
             )
         self._open(DEMO, Settings(), None, 1.0)
+
+
+def _number(path: Path, key: str) -> float:
+    """Return a number above 0 that a configuration holds; UserError if it holds none."""
+    number = _read(path).get(key)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < float("inf"):
+        raise UserError(f"{path}: {key!r} is {number!r} and no number above 0; it is no CLAP's, fetch it again")
+    return float(number)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.errors import UserError
+from taggers.checkpoints import reading
 from taggers.crnn_shape import CONFIG, STRIDE, WEIGHTS, Shape, read_shape
 
 FLOOR = 1e-7
@@ -121,9 +122,11 @@ def read(folder: Path, device: str) -> Crnn:
         devices=[]
     ):  # weights are drawn to be replaced; the process's own draws stay as they were
         model = Crnn(read_shape(folder))
+    with reading(folder / WEIGHTS, "file of safetensors"):
+        state = load_file(folder / WEIGHTS)
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS))
-    except (RuntimeError, ValueError, OSError) as error:
+        model.load_state_dict(state)
+    except RuntimeError as error:
         raise UserError(f"{folder / WEIGHTS}: holds other weights ({type(error).__name__}); train it again") from None
     return model.to(device).eval()
 

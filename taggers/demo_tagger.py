@@ -1,4 +1,4 @@
-"""The small tagger that this package brings: tags and timed events of the sample corpora's sounds, and nothing else."""
+"""Taggers that `trainers.tagger` has trained: the small one that this package brings, and a user's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.errors import UserError
 from schemas.ontology import default_ontology
 from taggers.base import Finding, Listener, Settings, Waveform
 from taggers.checkpoints import revision
@@ -42,21 +43,22 @@ class DemoTagger(Listener):
 
     Raises:
         MissingWeights: it is not there.
-        UserError: it does not describe a tagger.
+        UserError: it does not describe a tagger, or one of classes that the ontology does not have.
 
     """
 
     name = "demo_tagger"
     gpus = 0.1
     stateful = True
+    mend = "make them with `make demo-models`"
 
     def __init__(self, folder: Path = DEMO) -> None:
         files = (folder / CONFIG, folder / WEIGHTS)
         if absent := [file.name for file in files if not file.is_file()]:
-            raise MissingWeights(
-                f"{self.name!r}: its weights are not in {folder} ({', '.join(absent)}); make them with `make demo-models`"
-            )
+            raise MissingWeights(f"{self.name!r}: its weights are not in {folder} ({', '.join(absent)}); {self.mend}")
         self._folder, self.shape = folder, read_shape(folder)
+        if unknown := [class_id for class_id in self.shape.classes if class_id not in default_ontology()]:
+            raise UserError(f"{folder / CONFIG}: {unknown[0]!r} is no class of the ontology; train it again")
         self.sample_rate = self.shape.sample_rate
         self.revision = revision(self.name, 1, files, Settings())
 
@@ -95,6 +97,30 @@ class DemoTagger(Listener):
             return Finding("tag", name, class_id=class_id, confidence=confidence)
         onset_s, offset_s = span
         return Finding("event", name, None, None, None, class_id, onset_s, offset_s, confidence)
+
+
+class TrainedSettings(Settings):
+    """What a recipe must set of `trained_tagger`.
+
+    Attributes:
+        weights: the folder that `trainers.tagger` wrote; it has no default.
+
+    """
+
+    weights: str | None = None
+
+
+class TrainedTagger(DemoTagger):
+    """A user's own tagger: it hears the classes of its folder, by the thresholds of the one that this package brings."""
+
+    name = "trained_tagger"
+    settings_type = TrainedSettings
+    mend = "set `weights` to a folder that `python -m trainers.tagger` wrote"
+
+    def __init__(self, settings: TrainedSettings | None = None) -> None:
+        if settings is None or settings.weights is None:
+            raise MissingWeights(f"{self.name!r} has no weights of its own; {self.mend}")
+        super().__init__(Path(settings.weights).expanduser())
 
 
 def specific(classes: Collection[str]) -> set[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.errors import UserError
 from taggers.base import Embedder, Listener, Model, Waveform, embed, hear
 from taggers.registry import MissingExtra, UnknownModel, available, create, extras, find
 from taggers.weights import MissingWeights, Weights, digest, models_folder
@@ -67,6 +68,8 @@ def show(name: str) -> Shown:
         return Shown(name, "?", None, (), f"pip install 'earloom[{','.join(extras(name))}]'", None, {})
     except UnknownModel:
         raise
+    except UserError as error:
+        return Shown(name, "?", None, (), str(error), None, {})
     except (Exception, SystemExit) as error:  # somebody's package is broken; the others are still there
         return Shown(name, "?", None, (), f"cannot be imported: {type(error).__name__}: {error}", None, {})
     kind = next((kind for kind, method in KINDS.items() if hasattr(made, method)), "?")
@@ -100,12 +103,17 @@ def _complete(made: Callable[..., Model]) -> bool:
 def check(name: str, settings: Mapping[str, Any], device: str) -> Checked:
     """Load a model and let it hear noise; raises what making it, loading it or hearing raises."""
     model: Model
-    if hasattr(find(name), KINDS["listener"]):
+    made = find(name)
+    kind = next((kind for kind, method in KINDS.items() if hasattr(made, method)), None)
+    if kind == "listener":
         model = create(name, Listener, settings)
-    elif hasattr(find(name), KINDS["embedder"]):
+    elif kind == "embedder":
         model = create(name, Embedder, settings)
-    else:
+    elif kind == "chat":
         raise UnknownModel(f"{name!r} answers questions; it is checked by the run that asks it")
+    else:
+        methods = ", ".join(f"`{method}`" for method in KINDS.values())
+        raise UserError(f"{name!r} leads to {_called(made)}, which is no model: it has none of {methods}")
     began = time.perf_counter()
     model.load(device)
     loaded = time.perf_counter()
@@ -118,6 +126,12 @@ def check(name: str, settings: Mapping[str, Any], device: str) -> Checked:
         shape = embed(model, [wave])[0].shape
         gave = f"{shape[0]} embeddings of length {shape[1]}"
     return Checked(model.revision, loaded - began, time.perf_counter() - loaded, gave)
+
+
+def _called(made: object) -> str:
+    """Return how a package calls what it declares as a model."""
+    module, name = getattr(made, "__module__", ""), getattr(made, "__qualname__", "")
+    return f"{module}.{name}" if module and name else repr(made)[:80]
 
 
 def verify(weights: Weights, folder: Path) -> list[str]:

@@ -24,7 +24,7 @@ from pydantic import Field
 from taggers.base import Settings, Waveform
 from taggers.batches import halving
 from taggers.chat import Answer, Chat, Conversation, NoAnswer
-from taggers.checkpoints import revision
+from taggers.checkpoints import reading, revision
 from taggers.containment import needed
 from taggers.weights import MissingWeights, Weights, locate
 
@@ -102,12 +102,12 @@ class Qwen2Audio(Chat):
         self.revision = revision(self.name, 1, (self._folder,), self._settings, "weights", "batch")
 
     def load(self, device: str) -> None:
-        """Load the model on `device`; MissingWeights if its folder lacks a part of it."""
+        """Load the model on `device`; MissingWeights if its folder lacks a part of it, UserError if one is damaged."""
         import torch
         from transformers import GenerationConfig, Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor
 
         network: Any = Qwen2AudioForConditionalGeneration  # its types say nothing of the pair that it returns here
-        with _quiet():
+        with _quiet(), reading(self._folder, "Qwen2-Audio of transformers"):
             processor: Any = Qwen2AudioProcessor.from_pretrained(self._folder, local_files_only=True)
             model, found = network.from_pretrained(
                 self._folder,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from schemas.errors import UserError
 from taggers.base import Embedder, Listener, Model
 from taggers.chat import Chat
 
@@ -35,6 +37,7 @@ BUILT_IN: tuple[EntryPoint, ...] = (
     EntryPoint("facts", "taggers.descriptors:FactsListener", GROUP),
     EntryPoint("signal", "taggers.signal:SignalListener", GROUP),
     EntryPoint("demo_tagger", "taggers.demo_tagger:DemoTagger [models]", GROUP),
+    EntryPoint("trained_tagger", "taggers.demo_tagger:TrainedTagger [models]", GROUP),
     EntryPoint("demo_clap", "taggers.clap_transformers:DemoClap [models]", GROUP),
     EntryPoint("clap_transformers", "taggers.clap_transformers:TransformersClap [models]", GROUP),
     EntryPoint("clap_laion", "taggers.clap_laion:LaionClap [clap]", GROUP),
@@ -76,6 +79,7 @@ def create(name: str, kind: type[Kind], settings: Mapping[str, Any] | None = Non
         MissingExtra: its libraries are not installed.
         BadSettings: a setting is unknown or will not do.
         MissingWeights: its weights are not where they are looked for.
+        UserError: two packages declare the name, or it is none.
         TypeError: what the name leads to is no model.
 
     """
@@ -93,9 +97,9 @@ def find(name: str) -> Callable[..., Model]:
     """Return the class of a model, importing its module only now; raises as `create` does."""
     if name in _registered:
         return _registered[name]
-    installed = _installed()
-    if name in installed:
-        return _load(installed[name])
+    points = _installed().get(name)
+    if points:
+        return _load(_the_one(points))
     near = difflib.get_close_matches(name, available(), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(available())}"
     raise UnknownModel(f"no listener is named {name!r}; {hint}")
@@ -103,8 +107,8 @@ def find(name: str) -> Callable[..., Model]:
 
 def extras(name: str) -> tuple[str, ...]:
     """Return the extras that a model needs; empty: the core is enough, or the name is not known."""
-    installed = _installed()
-    return tuple(installed[name].extras) if name in installed else ()
+    points = _installed().get(name)
+    return tuple(points[0].extras) if points else ()
 
 
 def _settings(name: str, factory: Callable[..., Model], raw: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -124,13 +128,30 @@ def _settings(name: str, factory: Callable[..., Model], raw: Mapping[str, Any]) 
         raise BadSettings(f"{name!r}, setting {key!r}: {first['input']!r} will not do: {words}") from None
 
 
-def _installed() -> dict[str, EntryPoint]:
-    """Built-in and installed entry points by name; one name that leads to two places is an error."""
-    found: dict[str, EntryPoint] = {}
+def _installed() -> dict[str, list[EntryPoint]]:
+    """Built-in and installed entry points by name; more than one where a name leads to several places."""
+    found: dict[str, list[EntryPoint]] = {}
     for point in (*BUILT_IN, *entry_points(group=GROUP)):
-        if found.setdefault(point.name, point).value != point.value:
-            raise ValueError(f"{point.name!r} names both {found[point.name].value} and {point.value}")
+        others = found.setdefault(point.name, [])
+        if point.value not in [other.value for other in others]:
+            others.append(point)
     return found
+
+
+def _the_one(points: list[EntryPoint]) -> EntryPoint:
+    """Return the entry point of a name; only who asks for the name has to hear that a package is at fault."""
+    places = " and ".join(f"{_package(point)} ({point.value})" for point in points)
+    if len(points) > 1:
+        raise UserError(f"the model {points[0].name!r} is declared by {places}; uninstall all but one")
+    if not re.fullmatch(r"[A-Za-z0-9_]+", points[0].name):
+        raise UserError(
+            f"{points[0].name!r}, declared by {places}, is no name: a model's has letters, digits and _ only"
+        )
+    return points[0]
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "earloom"
 
 
 def _load(point: EntryPoint) -> Callable[..., Model]:
@@ -139,8 +160,7 @@ def _load(point: EntryPoint) -> Callable[..., Model]:
     except ModuleNotFoundError as error:
         if not point.extras or error.name == point.module:
             raise
-        package = point.dist.name if point.dist else "earloom"
         extra = ",".join(point.extras)
         raise MissingExtra(
-            f"listener {point.name!r} needs {error.name!r}: pip install '{package}[{extra}]'", name=error.name
+            f"listener {point.name!r} needs {error.name!r}: pip install '{_package(point)}[{extra}]'", name=error.name
         ) from error

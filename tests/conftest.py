@@ -16,6 +16,8 @@ from pipelines.core.work import Work
 from pipelines.core.workspace import Workspace
 from toys import ToyGather, ToyIndex, ToyIngest, ToyListen
 
+# Small tensors gain nothing from a second thread, and two that wait for each other on busy cores lose six times.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray's workers are processes of their own; this lets them import the toy stages.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 

@@ -15,12 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.core.stage import Context, Refusal, Result, Stage
-from pipelines.core.tar import Packer
+from pipelines.core.tar import Packer, Place
 from schemas import tables
 from schemas.ids import canonical_json, fingerprint, partition_of
 
 ALL = -1
 """Partition number of a commit that holds every partition."""
+
+PLACE = ("tar", "offset", "size")
+"""Columns that say where a row's blob lies."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,24 @@ def parquet_bytes(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+def tabled(stage: Stage, result: Result) -> list[pa.Table]:
+    """Return a result's rows as arrow tables: one, or none of no rows; where its blobs will lie is left open.
+
+    Raises:
+        ValueError: a row that the stage's table cannot hold.
+    """
+    if not result.rows:
+        return []
+    open_ = dict.fromkeys(PLACE, 0) | {"tar": ""} if result.blobs else {}
+    rows = [row | open_ for row in result.rows] if open_ else result.rows
+    return [tables.from_rows(stage.writes, rows, stage.schema())]
+
+
 class Commit:
     """Collects the batches of one partition, packs their blobs as they come, and commits all of it at once.
 
-    Rows become arrow tables as soon as there are ``CHUNK`` of them: as Python objects they take ten times the room.
+    Rows are kept as arrow tables, which are joined as soon as they have ``CHUNK`` rows: as Python objects they take ten times
+    the room, and in many small tables some of it too.
     """
 
     CHUNK = 8192
@@ -97,7 +114,7 @@ class Commit:
     def __init__(self, stage: Stage, context: Context, folder: str, partition: int) -> None:
         self.stage, self.context, self.folder, self.partition = stage, context, folder, partition
         self.rows_in = self.rejects = self.drops = self.unexpected = 0
-        self._pending: dict[str, list[dict[str, Any]]] = {stage.writes: [], "rejects": [], "drops": []}
+        self._pending: dict[str, list[pa.Table]] = {stage.writes: [], "rejects": [], "drops": []}
         self._parts: dict[str, list[tuple[pa.Table, list[int]]]] = {table: [] for table in self._pending}
         samples, size = stage.limits()
         self._packer = Packer(context.workspace, folder, max(partition, 0), samples, size)
@@ -111,16 +128,21 @@ class Commit:
     def add(self, rows_in: int, result: Result) -> None:
         """Take one batch's result and write its blobs."""
         name = self.stage.name
-        for row, blob in zip(result.rows, result.blobs, strict=False):
-            place = self._packer.add(blob.group, blob.key, blob.members)
-            row.update(tar=place.tar, offset=place.offset, size=place.size)
+        made = result.tables or tabled(self.stage, result)
+        if result.blobs:
+            places = [self._packer.add(blob.group, blob.key, blob.members) for blob in result.blobs]
+            made = [_placed(pa.concat_tables(made), places)]
         self.rows_in += rows_in
         self.rejects += len(result.rejects)
         self.drops += len(result.drops)
         self.unexpected += sum(refusal.error.startswith("unexpected_") for refusal in result.rejects)
-        self._pending[self.stage.writes] += result.rows
-        self._pending["rejects"] += [_reject_row(name, refusal) for refusal in result.rejects]
-        self._pending["drops"] += [{"stage": name, "clip_id": key, "reason": reason} for key, reason in result.drops]
+        self._pending[self.stage.writes] += made
+        if result.rejects:
+            rejects = [_reject_row(name, refusal) for refusal in result.rejects]
+            self._pending["rejects"].append(tables.from_rows("rejects", rejects))
+        if result.drops:
+            drops = [{"stage": name, "clip_id": key, "reason": reason} for key, reason in result.drops]
+            self._pending["drops"].append(tables.from_rows("drops", drops))
         self._pack(self.CHUNK)
 
     def finish(self, fingerprint_: str, inputs: dict[str, str], seconds: float, versions: dict[str, str]) -> Marker:
@@ -152,12 +174,12 @@ class Commit:
         return marker
 
     def _pack(self, least: int) -> None:
-        """Turn pending rows into arrow tables, where there are ``least`` of them: one table per partition that is written."""
-        for table, rows in self._pending.items():
-            if len(rows) < least:
+        """Join pending tables, where they have ``least`` rows, and sort them by the partitions that are written."""
+        for table, pending in self._pending.items():
+            if sum(each.num_rows for each in pending) < least:
                 continue
-            made = tables.from_rows(table, rows, self._schema(table))
-            rows.clear()
+            made = _joined(self._schema(table), pending)
+            pending.clear()
             if self.partition != ALL or table in ("rejects", "drops"):
                 self._parts[table].append((made, [made.num_rows]))
             else:
@@ -185,15 +207,29 @@ class Commit:
         return int(pc.count_distinct(pa.chunked_array(chunks, pa.string())).as_py())
 
 
+def _placed(table: pa.Table, places: list[Place]) -> pa.Table:
+    """Return the rows with where their blobs lie."""
+    for name in PLACE:
+        column = table.schema.get_field_index(name)
+        field_ = table.schema.field(column)
+        table = table.set_column(column, field_, pa.array([getattr(place, name) for place in places], field_.type))
+    return table
+
+
 def _reject_row(stage: str, refusal: Refusal) -> dict[str, Any]:
     return {
         "stage": stage,
         "clip_id": refusal.key,
-        "error": refusal.error,
-        "message": refusal.message,
+        "error": _writable(refusal.error),
+        "message": _writable(refusal.message),
         "attempt": refusal.attempt,
         "source": refusal.source,
     }
+
+
+def _writable(words: str) -> str:
+    """Return somebody's words without what UTF-8 cannot hold: half a surrogate pair."""
+    return words.encode(errors="backslashreplace").decode()
 
 
 def _split(table: pa.Table, key: str, partitions: int) -> tuple[pa.Table, list[int]]:

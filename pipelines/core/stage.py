@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -56,12 +57,14 @@ class Result:
     """What became of a batch. Each input key is in ``rows``, in ``rejects`` or in ``drops``, and in one of them only.
 
     ``blobs`` is empty or as long as ``rows``; the commit packs them and fills in ``tar``, ``offset`` and ``size``.
+    ``tables`` are the rows as arrow tables, in the same order, where the worker has made them already.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[Refusal] = field(default_factory=list)
     drops: list[tuple[str, str]] = field(default_factory=list)
     blobs: list[Blob] = field(default_factory=list)
+    tables: list[pa.Table] = field(default_factory=list)
 
     def keys(self, out_key: str) -> list[str]:
         """Return the key of each outcome; rows that come of one input count once."""
@@ -74,6 +77,7 @@ class Result:
         self.rejects += other.rejects
         self.drops += other.drops
         self.blobs += other.blobs
+        self.tables += other.tables
 
 
 @dataclass(frozen=True)
@@ -109,12 +113,34 @@ class Batch:
             self._grouped[table, column] = groups
         return self._grouped[table, column]
 
-    def slices(self, rows: int) -> Iterable[Batch]:
-        """Yield the batch in pieces of at most ``rows`` rows that share the grouped side tables."""
-        for start in range(0, self.rows.num_rows, rows):
-            piece = Batch(self.rows.slice(start, rows), self.sides)
-            piece._grouped = self._grouped
-            yield piece
+    @property
+    def seconds(self) -> float:
+        """Sum of the rows' ``duration_s``; 0 where they have none."""
+        return sum(self._durations())
+
+    def slices(self, rows: int, seconds: float = math.inf) -> Iterable[Batch]:
+        """Yield the batch in pieces of at most ``rows`` rows and ``seconds`` seconds that share the grouped side tables.
+
+        A row that is longer alone is a piece of its own.
+        """
+        durations = self._durations() if seconds < math.inf else [0.0] * self.rows.num_rows
+        start, held = 0, 0.0
+        for end, duration in enumerate(durations):
+            if end > start and (end - start == rows or held + duration > seconds):
+                yield self._piece(start, end)
+                start, held = end, 0.0
+            held += duration
+        if self.rows.num_rows:
+            yield self._piece(start, self.rows.num_rows)
+
+    def _piece(self, start: int, end: int) -> Batch:
+        piece = Batch(self.rows.slice(start, end - start), self.sides)
+        piece._grouped = self._grouped
+        return piece
+
+    def _durations(self) -> list[float]:
+        names = self.rows.schema.names
+        return self.rows.column("duration_s").to_pylist() if "duration_s" in names else [0.0] * self.rows.num_rows
 
 
 @dataclass(frozen=True)
@@ -134,6 +160,7 @@ class Stage(ABC):
         seeded: True: it draws, so that the run's seed is part of its fingerprint.
         room: folder of the workspace that its output lies in.
         batch_rows: rows that ``process`` is given at once.
+        batch_s: of rows with ``duration_s``, seconds of sound that it is given at once; one row may be longer alone.
         crew: actor stages of one non-empty crew are served by the same workers.
         prepares: names what ``prepare`` makes; stages of one name that are ready at the same time share it.
     """
@@ -150,6 +177,7 @@ class Stage(ABC):
     seeded: ClassVar[bool] = False
     room: ClassVar[str] = "tables"
     batch_rows: ClassVar[int] = 32
+    batch_s: ClassVar[float] = math.inf
     resources: ClassVar[Resources] = Resources()
     crew: ClassVar[str] = ""
     prepares: ClassVar[str] = ""

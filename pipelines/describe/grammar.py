@@ -209,7 +209,7 @@ def _qualified(sound: Sound, rules: Sequence[Expression], facts: dict[str, float
 
     Adverbs stand beside full verbs alone ("is faintly heard" is no English), spans only where something lasts.
     """
-    seconds = _number(round(facts.get("active_s", 0.0)))
+    seconds = number_word(round(facts.get("active_s", 0.0)))
     ways: list[list[tuple[str, str]]] = []
     for rule in rules:
         said = [("adverb", word) for word in rule.adverbs]
@@ -263,5 +263,6 @@ def _temporal(
     return _draw([(text, ()) for text in _fill(phrases.file.temporal[pattern], chosen)], chosen, rng)
 
 
-def _number(value: int) -> str:
+def number_word(value: int) -> str:
+    """Return a number in words up to twenty, else in digits."""
     return _NUMBERS[value] if value < len(_NUMBERS) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +90,95 @@ def _named(item: dict[str, Any], dataset: str, index: NameIndex) -> list[str]:
         return [item["class_id"]] if item["class_id"] else []
     match = index.lookup(item["class_id"] or item["name"], dataset) or index.lookup(item["name"], dataset)
     return [match.class_id, *match.also] if match else []
+
+
+@dataclass(frozen=True)
+class Saying:
+    """Words that somebody says of a clip, as they are: ``name`` is that of the question, or of what else they are."""
+
+    evidence_id: str
+    kind: str
+    name: str
+    text: str
+    seen: bool
+    """Whether the one who says so looked at pictures."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is told of a clip beside classes and facts.
+
+    Attributes:
+        heard: classes that answers, transcripts and the uploader's words name.
+        seen: classes that those name who looked at pictures.
+        denied: classes that somebody who listened was asked about, and says are not there.
+        sayings: all words about the clip; not those that are spoken in it.
+    """
+
+    heard: tuple[Ground, ...] = ()
+    seen: tuple[Ground, ...] = ()
+    denied: tuple[Ground, ...] = ()
+    sayings: tuple[Saying, ...] = ()
+
+
+SPEECH = "/m/09x0r"
+
+
+def told_of(evidence: list[dict[str, Any]], index: NameIndex, eyes: Collection[str] = ()) -> Told:
+    """Return what is told of one clip in words.
+
+    An answer to a question that is named as a class, such as ``speech``, tells of that class; without words it denies it. What
+    its fields say of speakers are words; other fields and answers name what they mention. A transcript with words is heard
+    speech. An uploader's title and description count as its keywords do.
+
+    Args:
+        evidence: the clip's rows of ``evidence``.
+        index: names to classes.
+        eyes: listeners that were asked about pictures: what they say is seen, not heard.
+
+    """
+    heard: list[Ground] = []
+    seen: list[Ground] = []
+    denied: list[Ground] = []
+    sayings: list[Saying] = []
+    for item in evidence:
+        kind, text, visual = item["kind"], item["text"], item["listener"] in eyes
+        if kind not in ("answer", "transcript", "text", "caption", "keyword"):
+            continue
+        words = item["name"].replace("_", " ") if kind == "keyword" else text
+        if words and (kind, item["name"]) != ("transcript", "speech"):
+            sayings.append(Saying(item["evidence_id"], kind, item["name"], words, visual))
+        if kind == "answer" and text is None:
+            if not visual:
+                denied += [_ground(item, class_id) for class_id in _asked(item["name"], index)]
+        elif kind == "answer" or (kind == "text" and text):
+            (seen if visual else heard).extend(_ground(item, class_id) for class_id in _answered(item, index))
+        elif kind == "transcript" and item["name"] == "speech" and (item["value"] or text):
+            heard.append(_ground(item, SPEECH))
+    return Told(tuple(heard), tuple(seen), tuple(denied), tuple(sayings))
+
+
+def _ground(item: dict[str, Any], class_id: str) -> Ground:
+    return Ground(item["evidence_id"], item["kind"], class_id, None, None, item["text"])
+
+
+def _asked(question: str, index: NameIndex) -> list[str]:
+    """Return the class that a question is named as; a field's question is told of with the field."""
+    match = None if "." in question else index.lookup(question.replace("_", " "))
+    return [match.class_id] if match else []
+
+
+def _answered(item: dict[str, Any], index: NameIndex) -> Iterator[str]:
+    """Yield the classes that an answer, or an uploader's text, speaks of, each once."""
+    text = item["text"] or ""
+    found = {mention.class_id: None for mention in index.tags_in_text(text.replace("_", " "))}
+    if item["kind"] == "answer":
+        found |= dict.fromkeys(_asked(item["name"], index))
+        if item["name"].endswith((".genre", ".instruments")):
+            for part in re.split(r"\s*(?:[,;/]|\band\b|\bor\b)\s*", text):
+                match = index.lookup(part) or index.lookup(f"{part} music")
+                found |= {match.class_id: None} if match else {}
+    yield from found
 
 
 def facts_of(evidence: list[dict[str, Any]]) -> Facts:

@@ -23,6 +23,9 @@ from schemas.errors import Reject
 
 Answered = list[tuple[Turn, Heard]]
 
+ASSUMED = " ".join(["something"] * 40)
+"""What an estimate takes for an answer that is not there yet: AudioSetCaps' questions allow 50 words."""
+
 _NO_ANSWER = "(no answer)"
 """What stands in the conversation for a refusal without words: servers reject empty messages."""
 
@@ -82,6 +85,29 @@ class Ask(Stage):
         """Raise UserError for questions that cannot be used, or a client that is not installed."""
         check_client(f"listen.ask {self.ask.name}")
         check_about_clips(self.chain, self.ask.chain, f"listen.ask {self.ask.name}")
+
+    @property
+    def asked(self) -> tuple[str, Endpoint]:
+        """Who is asked, by its name in the recipe."""
+        return self.ask.endpoint, self.endpoint
+
+    def requests(self, batch: Batch, context: Context) -> list[Chat]:
+        """Return what is asked about a batch, for an estimate: with empty media, and :data:`ASSUMED` for what is answered."""
+        evidence, chain = batch.grouped("evidence", "clip_id"), self.chain
+        frames = batch.grouped("frames", "clip_id") if self.ask.attach == "pictures" else {}
+        found = []
+        for clip in batch.rows.to_pylist():
+            seen = frames.get(clip["clip_id"], [])
+            heard = Media("sound", self.ask.encoding, b"", clip["duration_s"])
+            media = [Media("picture", "jpeg", b"")] * len(seen) if self.ask.attach == "pictures" else [heard]
+            messages = [Message("system", (chain.file.system,))] if chain.file.system else []
+            values = {"duration_s": round(clip["duration_s"], 1), "pictures": len(seen)}
+            for number, turn in enumerate(chain.turns(evidence[clip["clip_id"]], clip["dataset"]) if media else []):
+                words = chain.render(turn, values)
+                messages.append(Message("user", (*media, words) if number == 0 else (words,)))
+                found.append(Chat(tuple(messages), tuple(turn.fields.items())))
+                messages.append(Message("assistant", (ASSUMED,)))
+        return found
 
     def setup(self, context: Context) -> None:
         """Open the responses; UserError where the environment has no key."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.core.stage import Batch, Context, Refusal, Resources, Result, Stage
 from pipelines.listen.chain import Chain, answer_of, chain_hash, check_about_clips, evidence_of, load_chain
-from pipelines.listen.models import CLIPS_AT_ONCE, Chosen, waveforms
+from pipelines.listen.models import CLIPS_AT_ONCE, SECONDS_AT_ONCE, Chosen, waveforms
 from taggers.base import Waveform
 from taggers.chat import Chat, Conversation, NoAnswer
 
@@ -27,6 +27,7 @@ class AskHere(Stage):
     reads = ("clips", "evidence")
     writes = "evidence"
     batch_rows = CLIPS_AT_ONCE
+    batch_s = SECONDS_AT_ONCE
 
     @property
     def name(self) -> str:  # type: ignore[override]

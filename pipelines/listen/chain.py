@@ -155,12 +155,13 @@ def _parsed(data: bytes, path: str, key: str) -> Chain:
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
-        raise UserError(f"{key}: {path}{line}: is not YAML ({getattr(error, 'problem', error)})") from None
+        words = getattr(error, "problem", None) or getattr(error, "reason", error)
+        raise UserError(f"{key}: {path}{line}: is not YAML ({words})") from None
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in problem["loc"])
         raise UserError(f"{key}: {path}: {place}: {problem['msg'].removeprefix('Value error, ')}") from None
-    except (UserError, ValueError) as error:
+    except (UserError, ValueError, RecursionError) as error:
         raise UserError(f"{key}: {path}: {error}") from None
     return Chain(file, hashlib.sha256(data).hexdigest())
 

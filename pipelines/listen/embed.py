@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.core.stage import Batch, Context, Resources, Result, Stage
 from pipelines.core.workspace import is_host_fault
-from pipelines.listen.models import CLIPS_AT_ONCE, Chosen, waveforms
+from pipelines.listen.models import CLIPS_AT_ONCE, SECONDS_AT_ONCE, Chosen, waveforms
 from pipelines.listen.stage import failed
 from schemas import tables
 from schemas.errors import RunStopped
@@ -35,6 +35,7 @@ class Embed(Stage):
     reads = ("clips",)
     writes = "embeddings"
     batch_rows = CLIPS_AT_ONCE
+    batch_s = SECONDS_AT_ONCE
 
     @property
     def name(self) -> str:  # type: ignore[override]

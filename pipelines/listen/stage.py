@@ -9,9 +9,12 @@ from typing import Any
 from pipelines.core.stage import Batch, Context, Refusal, Resources, Result, Stage
 from pipelines.core.workspace import is_host_fault
 from pipelines.listen.evidence import evidence_row
-from pipelines.listen.models import CLIPS_AT_ONCE, Chosen, waveforms
-from schemas.errors import RunStopped
+from pipelines.listen.models import CLIPS_AT_ONCE, SECONDS_AT_ONCE, Chosen, waveforms
+from schemas.errors import Reject, RunStopped
 from taggers.base import Finding, Listener, Waveform, hear
+
+FAILED = "listener_failed"
+"""Error of a clip of which a model gave no reason for failing."""
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Finding))
 
@@ -29,6 +32,7 @@ class Listen(Stage):
     reads = ("clips",)
     writes = "evidence"
     batch_rows = CLIPS_AT_ONCE
+    batch_s = SECONDS_AT_ONCE
 
     @property
     def name(self) -> str:  # type: ignore[override]
@@ -96,7 +100,9 @@ def failed(clip: dict[str, Any], error: Exception) -> Refusal:
     Raises:
         RunStopped: the accelerator is lost; once it is, it fails for every clip that follows.
     """
+    if isinstance(error, Reject):  # the model's own word for it
+        return Refusal(clip["clip_id"], error.error, error.message, clip["source_path"])
     words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     if type(error).__name__ == "AcceleratorError" or "CUDA error" in words:
         raise RunStopped(f"the accelerator failed ({words[:200]}); run the same command again") from error
-    return Refusal(clip["clip_id"], "listener_failed", words, clip["source_path"])
+    return Refusal(clip["clip_id"], FAILED, words, clip["source_path"])

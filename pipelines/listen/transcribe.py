@@ -14,6 +14,7 @@ from pipelines.listen.chain import chain_hash, load_chain
 from pipelines.listen.evidence import evidence_row
 from pipelines.listen.gates import check_gate, opened
 from pipelines.llm.client import Client, Reply
+from pipelines.llm.request import Media
 from pipelines.llm.service import SHARES, Group, service
 from pipelines.llm.texts import readable
 from pipelines.llm.transcription import Transcription
@@ -88,6 +89,20 @@ class Transcribe(Stage):
             chain = load_chain(self.transcribe.summary, f"{KEY}.summary")
             if "transcript" not in chain.file.variables or len(chain.file.turns) != 1:
                 raise UserError(f"{KEY}.summary: must have one turn and name `transcript` among its variables")
+
+    @property
+    def asked(self) -> tuple[str, Endpoint]:
+        """Who is asked, by its name in the recipe; a summariser is asked besides."""
+        return self.transcribe.endpoint, self.endpoint
+
+    def requests(self, batch: Batch, context: Context) -> list[Transcription]:
+        """Return what is asked about a batch, for an estimate: with empty sounds, and no summaries."""
+        evidence, wanted = batch.grouped("evidence", "clip_id"), self.transcribe
+        return [
+            Transcription(Media("sound", wanted.encoding, b"", clip["duration_s"]), wanted.language, wanted.timed)
+            for clip in batch.rows.to_pylist()
+            if opened(wanted.gate, evidence[clip["clip_id"]], clip["dataset"])
+        ]
 
     def setup(self, context: Context) -> None:
         """Open the responses; UserError where the environment has no key."""

@@ -35,17 +35,39 @@ class Account:
 
     def __init__(self, workspace: Workspace, folder: str, endpoint: str) -> None:
         self._journal, self._endpoint = Journal(workspace, folder, STEM), endpoint
-        self.usd = sum((_addition(line, endpoint) for _, line in self._journal.lines()), ZERO)
+        self.usd = ZERO
+        self.held: dict[str, Decimal] = {}
+        """What was held for each batch, by its tag."""
+        self.settled: set[str] = set()
+        """Tags of the batches that were settled."""
+        for _, line in self._journal.lines():
+            usd, holds, settles = _addition(line, endpoint)
+            if settles in self.settled:  # two runs at once saw the same batch through
+                continue
+            self.usd += usd
+            if holds:
+                self.held[holds] = usd
+            if settles:
+                self.settled.add(settles)
 
     def hold(self, usd: Decimal) -> None:
         """Add dollars at once, in this process alone; :meth:`note` must follow."""
         self.usd += usd
 
-    async def note(self, usd: Decimal) -> None:
-        """Persist an addition that is held already."""
-        if usd:
-            line = f'{{"endpoint":{json.dumps(self._endpoint)},"usd":{usd:f}}}'
+    async def note(self, usd: Decimal, holds: str = "", settles: str = "") -> None:
+        """Persist an addition that is held already; ``holds`` or ``settles``: the tag of the batch for which it is."""
+        if holds:
+            self.held[holds] = usd
+        if settles:
+            self.settled.add(settles)
+        tags = "".join(f',"{name}":"{tag}"' for name, tag in (("holds", holds), ("settles", settles)) if tag)
+        if usd or settles:
+            line = f'{{"endpoint":{json.dumps(self._endpoint)},"usd":{usd:f}{tags}}}'
             await self._journal.append(line.encode())
+
+    def check(self) -> None:
+        """Raise RunStopped where nothing can be persisted."""
+        self._journal.check()
 
     async def add(self, usd: Decimal) -> None:
         """Add dollars, here and on the disk."""
@@ -53,9 +75,12 @@ class Account:
         await self.note(usd)
 
 
-def _addition(line: bytes, endpoint: str) -> Decimal:
+def _addition(line: bytes, endpoint: str) -> tuple[Decimal, str, str]:
+    """Return the dollars of a line, and the tags of the batches that it holds them for and that it settles."""
     try:
         entry = json.loads(line, parse_float=Decimal)
-        return Decimal(entry["usd"]) if entry["endpoint"] == endpoint else ZERO
+        if entry["endpoint"] == endpoint:
+            return Decimal(entry["usd"]), str(entry.get("holds", "")), str(entry.get("settles", ""))
     except (ValueError, KeyError, TypeError):
-        return ZERO
+        pass
+    return ZERO, "", ""

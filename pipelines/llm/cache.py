@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,12 +63,20 @@ class Responses:
 
     async def get(self, key: str) -> Entry | None:
         """Return the response to a request; None if there is none that can be read."""
-        if key not in self._new and not self._places(key):
+        if key not in self._new and not (len(self._heads) and self._places(key)):
             return None
         return await asyncio.to_thread(self._read, key)
 
-    async def put(self, entry: Entry) -> None:
+    def check(self) -> None:
+        """Raise RunStopped where nothing can be persisted."""
+        self._journal.check()
+
+    async def put(self, entry: Entry, written: Callable[[], None] = lambda: None) -> None:
         """Persist a response; it is on the disk when this returns.
+
+        Args:
+            entry: its line.
+            written: called when no kill of this process can take it away.
 
         Raises:
             RunStopped: it cannot be written.
@@ -75,7 +84,7 @@ class Responses:
         key, endpoint = entry["key"], entry["endpoint"]
         # ASCII: a lone surrogate in an answer is no UTF-8. The two names come first, where opening the folder looks for them.
         line = json.dumps({"key": key, "endpoint": endpoint, **entry}, separators=(",", ":"))
-        self._new[key] = await self._journal.append(line.encode())
+        self._new[key] = await self._journal.append(line.encode(), written)
         self.endpoints.add(endpoint)
 
     def _places(self, key: str) -> list[Line]:

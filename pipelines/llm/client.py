@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass
+from functools import partial
 
 from pipelines.llm.account import ZERO, price
+from pipelines.llm.batches import MOST_REQUESTS, Batches
 from pipelines.llm.budget import Budget, Ticket
 from pipelines.llm.cache import Entry, Responses
 from pipelines.llm.faults import Fault, fault_of, mend, outage
 from pipelines.llm.ledger import entry_of, tokens_of, usd_of
-from pipelines.llm.request import Request
+from pipelines.llm.request import Posed, Request, pose
 from pipelines.llm.transport import Transport
 from schemas.endpoints import Endpoint
 from schemas.errors import Reject, RunStopped
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
 """Seconds before the second sending, doubled before each further one up to the longest, times a draw from [0.5, 1]."""
+
+
+MOST_BATCHES = 3
+"""Batches in which one request is sent before it is given up."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,17 @@ class Client:
     """
 
     def __init__(
-        self, name: str, endpoint: Endpoint, responses: Responses, budget: Budget, transport: Transport
+        self,
+        name: str,
+        endpoint: Endpoint,
+        responses: Responses,
+        budget: Budget,
+        transport: Transport,
+        batches: Batches | None = None,
     ) -> None:
         self.name, self.endpoint, self.responses = name, endpoint, responses
-        self.budget, self.transport, self.clock = budget, transport, budget.clock
-        self.seats = asyncio.Semaphore(2 * endpoint.in_flight)
+        self.budget, self.transport, self.batches, self.clock = budget, transport, batches, budget.clock
+        self.seats = asyncio.Semaphore(MOST_REQUESTS if batches else 2 * endpoint.in_flight)
         """Conversations under way: enough that some can be made ready, or wait to be sent again, while others are sent."""
         self._asking: dict[str, asyncio.Task[Entry]] = {}
         self._sent: set[asyncio.Task[Entry | Fault]] = set()
@@ -74,22 +86,34 @@ class Client:
             raise Reject("unreadable", f"asked twice, answered twice with no words that can be read{cut}")
         return reply
 
+    @property
+    def under_way(self) -> int:
+        """The requests that were sent and have not come to an end on the disk."""
+        return len(self._sent)
+
     def end(self) -> None:
         """Send nothing more of what is being asked now."""
         for asking in self._asking.values():
             asking.cancel()
+        if self.batches:
+            self.batches.end()
 
     async def drain(self) -> None:
         """Wait until what was sent is on the disk."""
         while self._sent:
             await asyncio.wait(self._sent)
+        if self.batches:
+            await self.batches.drain()
 
     async def _once(self, request: Request) -> tuple[Reply, bool]:
-        key = request.key(self.endpoint)
+        posed = pose(request, self.endpoint)
+        key = posed.key
+        if self.batches:
+            await self.batches.open()
         entry = await self.responses.get(key)
         if entry is None:
             if key not in self._asking:  # the same may be asked of two clips at a time
-                self._asking[key] = asyncio.create_task(self._pay(request))
+                self._asking[key] = asyncio.create_task(self._pay(posed))
                 self._asking[key].add_done_callback(lambda task: self._forget(key, task))
             entry = await asyncio.shield(self._asking[key])
         said = request.said(entry["response"])
@@ -102,15 +126,20 @@ class Client:
         if not task.cancelled():
             task.exception()  # it is told to those who wait, of whom there may be none
 
-    async def _pay(self, request: Request) -> Entry:
+    async def _pay(self, posed: Posed) -> Entry:
         """Send a request until it is answered, or given up."""
-        most = request.most(self.endpoint)
+        self.responses.check()  # before anything is paid that could not be kept
+        if self.batches:
+            return await self._pay_in_batches(self.batches, posed)
+        most = posed.request.most(self.endpoint)
         tokens, usd = most.tokens_in + most.tokens_out, price(self.endpoint, most)
         began, attempts = None, 0
+        if usd:
+            self.budget.account.check()
         while True:
             ticket = await self.budget.enter(tokens, usd)
             began, attempts = self.clock.now() if began is None else began, attempts + 1
-            sent = asyncio.create_task(self._send(request, ticket, attempts))
+            sent = asyncio.create_task(self._send(posed, ticket, attempts))
             self._sent.add(sent)
             sent.add_done_callback(self._sent.discard)
             outcome = await asyncio.shield(sent)
@@ -118,10 +147,20 @@ class Client:
                 return outcome
             await self._after(outcome, began, attempts)
 
-    async def _send(self, request: Request, ticket: Ticket, attempts: int) -> Entry | Fault:
+    async def _pay_in_batches(self, batches: Batches, posed: Posed) -> Entry:
+        """Have a request served in a batch, and what failed there in a further one."""
+        attempts = 1
+        while isinstance(outcome := await batches.ask(posed, attempts), Fault):
+            self._judge(outcome)
+            if attempts == MOST_BATCHES:
+                raise Reject(outcome.error, f"sent in {MOST_BATCHES} batches: {outcome.message}")
+            attempts += 1
+        return outcome
+
+    async def _send(self, posed: Posed, ticket: Ticket, attempts: int) -> Entry | Fault:
         """Send once; persist the response before anybody reads it, and settle the budget after that."""
         try:
-            received = await asyncio.wait_for(self.transport.send(request), self.endpoint.timeout_s)
+            received = await self.transport.send(posed.request)
         except Exception as error:
             fault = fault_of(error, self.transport.secret)
             if fault and fault.wait_s:
@@ -131,22 +170,28 @@ class Client:
             if fault is None:
                 raise
             return fault
-        usd = usd_of(self.endpoint, request, received)
-        entry = entry_of(self.name, self.endpoint, request, received, attempts, ticket.usd if usd is None else usd)
+        usd = usd_of(self.endpoint, posed.request, received)
+        entry = entry_of(self.name, self.endpoint, posed, received, attempts, ticket.usd if usd is None else usd)
         try:
-            await self.responses.put(entry)
+            # Its seat is free when no kill of this process can take the answer away; nobody reads it before the disk has it.
+            kept = self.responses.put(entry, partial(self.budget.rise, ticket))
+            await asyncio.gather(kept, self.budget.settle(ticket, tokens_of(received), usd))
         finally:
-            await self.budget.leave(ticket, tokens_of(received), usd)
+            self.budget.rise(ticket)
         self._answered_at = self.clock.now()
         return entry
 
-    async def _after(self, fault: Fault, began: float, attempts: int) -> None:
-        """Wait until the request may be sent again, or raise what is to become of it."""
+    def _judge(self, fault: Fault) -> None:
+        """Raise what is to become of a request that is not to be sent again."""
         place = f"endpoints.{self.name}"
         if fault.act == "stop" or (fault.act == "doubt" and self.name not in self.responses.endpoints):
             raise RunStopped(f"{place}: {mend(place, self.endpoint, fault)}, and run the same command again")
         if fault.act != "retry":
             raise Reject(fault.error, fault.message)
+
+    async def _after(self, fault: Fault, began: float, attempts: int) -> None:
+        """Wait until the request may be sent again, or raise what is to become of it."""
+        self._judge(fault)
         wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (attempts - 1)) * random.uniform(0.5, 1.0)
         if fault.wait_s is not None:
             wait_s += fault.wait_s  # with the draw, or all that were turned away would come back at once
@@ -158,4 +203,5 @@ class Client:
         known = self.name in self.responses.endpoints and fault.error != "rate_limited"
         if self._answered_at >= began or (known and await self.transport.alive()):
             raise Reject(fault.error, f"sent {attempts} times: {fault.message}")
+        place = f"endpoints.{self.name}"
         raise RunStopped(f"{place}: {outage(place, self.endpoint, fault)}, and run the same command again")

@@ -66,6 +66,16 @@ def fault_of(error: Exception, secret: str | None = None) -> Fault | None:
     return None
 
 
+def fault_of_line(line: dict[str, Any], secret: str | None = None) -> Fault | None:
+    """Return what went wrong with one request of a batch, by its line of the output or the error file; None: nothing."""
+    response, problem = line.get("response"), line.get("error")
+    if isinstance(response, dict) and response.get("status_code") == 200 and not problem:
+        return None
+    if isinstance(response, dict) and isinstance(status := response.get("status_code"), int) and status != 200:
+        return _of_status(status, _words(response.get("body"), "", secret), {})
+    return Fault("retry", "expired", _words({"error": problem}, "no answer", secret))
+
+
 def _of_status(status: int, told: str, headers: Mapping[str, str]) -> Fault:
     message = f"HTTP {status}: {told}"
     if status == 402 or (status in (403, 429) and _QUOTA.search(told)):
@@ -122,10 +132,13 @@ def outage(place: str, endpoint: Endpoint, fault: Fault) -> str:
 
 def _told(error: Any, secret: str | None) -> str:
     """Return the server's words: code, type and message of OpenAI's form of an error, else the start of what it sent."""
-    body = error.body
+    return _words(error.body, str(error.message), secret)
+
+
+def _words(body: Any, otherwise: str, secret: str | None) -> str:
     if isinstance(body, dict):
         inner = body.get("error", body)
         inner = inner if isinstance(inner, dict) else body | {"message": str(inner)}
         parts = [inner.get(name) for name in ("code", "type", "message", "detail")]
         return one_line(" ".join(str(part) for part in parts if part), 300, secret)
-    return one_line(str(body or error.message), 300, secret)
+    return one_line(str(body or otherwise), 300, secret)

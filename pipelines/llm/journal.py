@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,17 @@ class Line:
     size: int
 
 
+@dataclass
+class _Waiting:
+    """A line on its way to the disk: who is told of it, the file that is to be synchronised, and its place there."""
+
+    line: bytes
+    written: Callable[[], None]
+    done: asyncio.Future[Line]
+    file: int = -1
+    place: Line = Line("", 0, 0)
+
+
 class Journal:
     """All files ``<folder>/<stem>-*.jsonl`` of a workspace; this process appends to one of its own, made with its first line.
 
@@ -30,7 +40,8 @@ class Journal:
     leaves at most one torn line, the last of its file, which readers pass over. In an object store, where nothing can be
     appended, the lines that came while the last object was being written become the next one.
 
-    Lines that wait are written together, so that one fsync serves all of them. It belongs to one event loop.
+    A line is given to the system at once, which keeps it whatever becomes of the process; one fsync, which keeps it whatever
+    becomes of the machine, serves all that came while the last one was under way. It belongs to one event loop.
     """
 
     def __init__(self, workspace: Workspace, folder: str, stem: str) -> None:
@@ -39,7 +50,7 @@ class Journal:
         self._parts = 0
         self._file = -1
         self._size = 0
-        self._waiting: list[tuple[bytes, asyncio.Future[Line]]] = []
+        self._waiting: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
 
     def lines(self) -> Iterator[tuple[Line, bytes]]:
@@ -57,17 +68,36 @@ class Journal:
         """Return one line, without its newline."""
         return self.workspace.read_range(line.file, line.offset, line.size)[:-1]
 
-    async def append(self, line: bytes) -> Line:
+    async def append(self, line: bytes, written: Callable[[], None] = lambda: None) -> Line:
         """Append a line, given without its newline; return its place when it is on the disk.
+
+        Args:
+            line: what is appended.
+            written: called when no kill of this process can take the line away; this returns when nothing can.
 
         Raises:
             RunStopped: it cannot be written.
         """
-        done: asyncio.Future[Line] = asyncio.get_running_loop().create_future()
-        self._waiting.append((line + b"\n", done))
+        waiting = _Waiting(line + b"\n", written, asyncio.get_running_loop().create_future())
+        if self.workspace.local:
+            try:
+                waiting.place = self._append(waiting.line)
+            except OSError as error:
+                raise _stopped(self.workspace.path(self.folder), error) from error
+            waiting.file = self._file
+            written()
+        self._waiting.append(waiting)
         if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_all())
-        return await done
+            self._writer = asyncio.create_task(self._keep_all())
+        return await waiting.done
+
+    def check(self) -> None:
+        """Make the file of this process now. Raises RunStopped: nothing can be written there."""
+        if self.workspace.local and self._file < 0:
+            try:
+                self._open()
+            except OSError as error:
+                raise _stopped(self.workspace.path(self.folder), error) from error
 
     def _raw(self, name: str) -> Iterator[bytes]:
         if self.workspace.local:
@@ -76,51 +106,57 @@ class Journal:
         else:
             yield from self.workspace.read(name).splitlines(keepends=True)
 
-    async def _write_all(self) -> None:
+    async def _keep_all(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                places = await asyncio.to_thread(self._write, [line for line, _ in batch])
+                await asyncio.to_thread(self._keep, batch)
             except Exception as error:
-                for _, done in batch:
-                    if not done.done():
-                        done.set_exception(_stopped(self.workspace.path(self.folder), error))
+                self._turn()
+                for each in batch:
+                    if not each.done.done():
+                        each.done.set_exception(_stopped(self.workspace.path(self.folder), error))
                 continue
-            for (_, done), place in zip(batch, places, strict=True):
-                if not done.done():
-                    done.set_result(place)
+            for each in batch:
+                if not self.workspace.local:
+                    each.written()
+                if not each.done.done():
+                    each.done.set_result(each.place)
 
-    def _write(self, lines: list[bytes]) -> list[Line]:
-        if not self.workspace.local:
-            name, offset = f"{self._name}-{self._parts:06d}.jsonl", 0
-            self._parts += 1
-            with self.workspace.create(name) as file:
-                file.write(b"".join(lines))
-        else:
-            name, offset = self._append(b"".join(lines))
-        places = []
-        for line in lines:
-            places.append(Line(name, offset, len(line)))
-            offset += len(line)
-        return places
+    def _keep(self, batch: list[_Waiting]) -> None:
+        """Bring lines to the disk, or to the object store."""
+        if self.workspace.local:
+            for descriptor in {each.file for each in batch}:
+                os.fsync(descriptor)
+            return
+        name, offset = f"{self._name}-{self._parts:06d}.jsonl", 0
+        self._parts += 1
+        with self.workspace.create(name) as file:
+            file.write(b"".join(each.line for each in batch))
+        for each in batch:
+            each.place = Line(name, offset, len(each.line))
+            offset += len(each.line)
 
-    def _append(self, data: bytes) -> tuple[str, int]:
-        """Append to the file of this process; return its name and where the data begins in it."""
+    def _append(self, data: bytes) -> Line:
+        """Append to the file of this process."""
         if self._file < 0:
             self._open()
-        name, offset, rest = f"{self._name}-{self._parts:06d}.jsonl", self._size, memoryview(data)
+        line, rest = Line(f"{self._name}-{self._parts:06d}.jsonl", self._size, len(data)), memoryview(data)
         try:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
-            os.fsync(self._file)
         except OSError:
-            # What stands after a torn line would be lost with it: the next line begins a new file.
-            with contextlib.suppress(OSError):
-                os.close(self._file)
-            self._file, self._parts = -1, self._parts + 1
+            self._turn()
             raise
         self._size += len(data)
-        return name, offset
+        return line
+
+    def _turn(self) -> None:
+        """Begin another file with the next line: what stands after a torn one would be lost with it.
+
+        The old one is not closed: a thread may be about to synchronise it, and the run stops in any case.
+        """
+        self._file, self._parts = -1, self._parts + 1
 
     def _open(self) -> None:
         path = Path(self.workspace.path(f"{self._name}-{self._parts:06d}.jsonl"))

@@ -7,20 +7,20 @@ from decimal import Decimal
 from typing import Any
 
 from pipelines.llm.account import price
-from pipelines.llm.request import Most, Request
+from pipelines.llm.request import Most, Posed, Request
 from pipelines.llm.transport import Received
 from schemas.endpoints import Endpoint
 
 
 def entry_of(
-    name: str, endpoint: Endpoint, request: Request, received: Received, attempts: int, usd: Decimal
+    name: str, endpoint: Endpoint, posed: Posed, received: Received, attempts: int, usd: Decimal
 ) -> dict[str, Any]:
     """Return the line of a response; see :class:`pipelines.llm.cache.Responses` for what it holds.
 
     Args:
         name: the endpoint's, in the recipe.
         endpoint: the endpoint.
-        request: what was asked.
+        posed: what was asked.
         received: what came back.
         attempts: sendings that it took, this one included.
         usd: what it cost, or the most that it can have cost.
@@ -28,7 +28,7 @@ def entry_of(
     body = received.body
     tokens_in, tokens_out = _stated(body)
     return {
-        "key": request.key(endpoint),
+        "key": posed.key,
         "endpoint": name,
         "model": endpoint.model,
         "served": body.get("model"),
@@ -39,8 +39,8 @@ def entry_of(
         "tokens_in": tokens_in,
         "tokens_out": tokens_out,
         "usd": float(usd),
-        "request": request.canonical(endpoint),
-        "response": request.kept(body),
+        "request": posed.canonical,
+        "response": posed.request.kept(body),
     }
 
 

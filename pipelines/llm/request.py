@@ -141,3 +141,18 @@ class Request(ABC):
     def key(self, endpoint: Endpoint) -> str:
         """Return the sha256 of the canonical request, in hexadecimal."""
         return fingerprint(self.canonical(endpoint))
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A request as one endpoint is asked it, with its canonical form and its key, which are reckoned once."""
+
+    request: Request
+    canonical: dict[str, Any]
+    key: str
+
+
+def pose(request: Request, endpoint: Endpoint) -> Posed:
+    """Return a request with what one endpoint knows it by."""
+    canonical = request.canonical(endpoint)
+    return Posed(request, canonical, fingerprint(canonical))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from typing import Any, Generic, TypeVar
 
 from pipelines.core.stop import check_stop
-from pipelines.core.workspace import Workspace, is_host_fault, open_workspace
+from pipelines.core.workspace import Workspace, is_host_fault
 from pipelines.llm.account import Account
+from pipelines.llm.batches import Batches
 from pipelines.llm.budget import Budget
 from pipelines.llm.cache import Responses
+from pipelines.llm.check import place_of
 from pipelines.llm.client import Client
 from pipelines.llm.transport import Transport, secret_of
 from schemas.endpoints import Endpoint
@@ -26,6 +31,9 @@ SHARES = "llm"
 
 STOPPED = RunStopped("the run was stopped; run the same command again")
 """Why a batch ends that was under way when the user stopped the run."""
+
+_PATIENCE_S = 1.0
+"""Seconds for which what was sent is waited for without a word."""
 
 _POLL_S = 0.2
 """Seconds between two looks at whether the user wants to stop."""
@@ -73,6 +81,7 @@ class Service:
         """What ended all conversations first; whoever comes later is told the same."""
         self._lock = threading.Lock()
         threading.Thread(target=self._loop.run_forever, name="llm", daemon=True).start()
+        atexit.register(self.close)
 
     def open(self, name: str, endpoint: Endpoint, workspace: Workspace) -> Client:
         """Return the client of an endpoint as :meth:`client` does, at the start of a run: what halted an earlier one is over."""
@@ -85,7 +94,7 @@ class Service:
         Raises:
             UserError: the environment has no key, or the shared folder cannot be made.
         """
-        place = open_workspace(endpoint.responses) if endpoint.responses else workspace
+        place = place_of(name, endpoint) or workspace
         same, secret = endpoint.same_as(), secret_of(name, endpoint)
         with self._lock:
             known = (place.root, name, same, secret)
@@ -108,14 +117,28 @@ class Service:
         first: Exception = self._on_loop(self._halt(reason))
         return first
 
+    def close(self) -> None:
+        """Close the connections, which a client that is asked again opens anew; at the process's end it is waited for briefly."""
+        if self._loop.is_running():
+            with contextlib.suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_PATIENCE_S)
+
+    async def _close(self) -> None:
+        for client in self._clients.values():
+            await client.transport.close()
+
     async def _made(self, name: str, endpoint: Endpoint, place: Workspace, same: str) -> Client:
         if place.root not in self._responses:
             self._responses[place.root] = await asyncio.to_thread(Responses, place, FOLDER)
         if (place.root, name, same) not in self._budgets:
             account = await asyncio.to_thread(Account, place, FOLDER, name)
             self._budgets[place.root, name, same] = Budget(name, endpoint, account)
-        budget = self._budgets[place.root, name, same]
-        return Client(name, endpoint, self._responses[place.root], budget, Transport(name, endpoint))
+        budget, responses = self._budgets[place.root, name, same], self._responses[place.root]
+        transport = Transport(name, endpoint)
+        batches = None
+        if endpoint.transport == "batch":
+            batches = Batches(name, endpoint, place, FOLDER, responses, budget, transport)
+        return Client(name, endpoint, responses, budget, transport, batches)
 
     async def _all(
         self, client: Client, conversations: Sequence[Callable[[], Awaitable[Outcome]]]
@@ -149,8 +172,17 @@ class Service:
     async def _halt(self, reason: Exception) -> Exception:
         self._end(reason)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for client in self._clients.values():
-            await client.drain()
+        drained = asyncio.gather(*(client.drain() for client in self._clients.values()))
+        await asyncio.wait([drained], timeout=_PATIENCE_S)
+        if busy := [client for client in self._clients.values() if client.under_way]:
+            count, longest = sum(client.under_way for client in busy), max(client.endpoint.timeout_s for client in busy)
+            print(
+                f"earloom: {count} requests are on their way and may be charged; their answers are waited for, at most "
+                f"{longest:.0f} s; a second Ctrl-C ends at once",
+                file=sys.stderr,
+                flush=True,
+            )
+        await drained
         return self._halted or reason
 
     def _on_loop(self, coroutine: Any) -> Any:

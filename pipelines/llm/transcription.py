@@ -37,8 +37,8 @@ class Transcription(Request):
 
     def said(self, body: dict[str, Any]) -> Said | None:
         """Return the words, none where they are withheld; that nothing was said is an answer."""
-        if "words_counted" in body:
-            return Said("", broken=bool(body["broken"]))
+        if self.withhold and "words_counted" in body and "text" not in body:
+            return Said("", broken=bool(body.get("broken")))
         text = body.get("text")
         return Said(text, broken=bool(text.strip()) and not readable(text)) if isinstance(text, str) else None
 
@@ -66,7 +66,7 @@ class Transcription(Request):
 
     def kept(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the response, or where the words are withheld what may be known of them."""
-        if not self.withhold or "words_counted" in body:
+        if not self.withhold:
             return body
         kept = {name: body.get(name) for name in ("language", "duration", "usage")}
         ends = [(each.get("start"), each.get("end")) for each in body.get("segments") or () if isinstance(each, dict)]

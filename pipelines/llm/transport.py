@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
-import itertools
 import json
-import math
 import os
 import time
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ from schemas.errors import UserError
 _NO_KEY = "none"
 """What is sent as the key where there is none: the client insists on one, and must not take one from the environment."""
 
-_PER_CLIENT = 32
-"""Requests in flight per client of openai's: its pool looks at all of its connections for each request, so that 512 in one cost
-4.2 ms of CPU per request and 512 in sixteen 1.8 ms (measured)."""
+
+_SKEW_S = 86400.0
+"""Seconds by which the server's clock and ours may differ."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Received:
 
 def check_client(key: str) -> None:
     """Raise UserError where openai's client is not installed; ``key`` is the recipe's that needs it."""
-    if not all(importlib.util.find_spec(needed) for needed in ("openai", "httpx2")):
+    if not all(importlib.util.find_spec(needed) for needed in ("openai", "httpx2", "aiohttp")):
         raise UserError(f"{key}: endpoints need 'openai': pip install 'earloom[llm]'")
 
 
@@ -71,61 +70,88 @@ class Transport:
     def __init__(self, name: str, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.secret = secret_of(name, endpoint)
-        import openai
+        from pipelines.llm.wire import OpenAI
 
-        self._clients = [
-            openai.AsyncOpenAI(
-                base_url=endpoint.base_url,
-                api_key=self.secret or _NO_KEY,
-                max_retries=0,
-                timeout=endpoint.timeout_s,
-            )
-            for _ in range(math.ceil(endpoint.in_flight / _PER_CLIENT))
-        ]
-        self._next = itertools.cycle(self._clients)
+        self._openai = OpenAI(endpoint.base_url, self.secret or _NO_KEY, endpoint.timeout_s)
 
     async def send(self, request: Request) -> Received:
         """Send a request and return the whole response.
 
         Raises:
             NoResponse: what came is not the whole JSON of a response to such a request.
+            TimeoutError: nothing whole came within ``timeout_s``.
             openai.APIError: no success.
         """
-        import httpx2
-
         began = time.perf_counter()
         wire = request.wire(self.endpoint)
-        if "file" in wire:
-            named = {name: wire.pop(name) for name in ("file", "model", "response_format")}
-            transcriptions = next(self._next).audio.transcriptions.with_raw_response
-            raw: Any = (await transcriptions.create(**named, extra_body=wire)).http_response
-        else:
-            # As `chat.completions` does it, but what is sent is what stands in the ledger, and no time goes into types.
-            raw = await next(self._next).post("/chat/completions", body=wire, cast_to=httpx2.Response)
+        async with asyncio.timeout(self.endpoint.timeout_s):
+            if "file" in wire:
+                named = {name: wire.pop(name) for name in ("file", "model", "response_format")}
+                transcriptions = self._openai.audio.transcriptions.with_raw_response
+                raw: Any = (await transcriptions.create(**named, extra_body=wire)).http_response
+                request_id, told = raw.headers.get("x-request-id"), raw.content
+            else:
+                headers, told = await self._openai.post_json("/chat/completions", wire)
+                request_id = headers.get(b"x-request-id", b"").decode("latin-1") or None
         latency_s = time.perf_counter() - began
         try:
-            body = json.loads(raw.content, parse_constant=lambda name: None)
+            body = json.loads(told, parse_constant=lambda name: None)
         except ValueError as error:
             raise NoResponse(f"the answer is no whole JSON ({error})") from None
         if not isinstance(body, dict) or request.said(body) is None:
             # Names alone: what an answer says may be what nobody is to read.
             held = ", ".join(map(str, body)) if isinstance(body, dict) else type(body).__name__
             raise NoResponse(f"the answer is no {request.kind}; it holds: {held[:100]}")
-        return Received(body, raw.headers.get("x-request-id"), latency_s)
+        return Received(body, request_id, latency_s)
 
     async def alive(self) -> bool:
         """Say whether anything but a server's own fault answers at the endpoint, asked for its list of models."""
         import openai
 
         try:
-            await next(self._next).with_options(timeout=10.0).models.list()
+            await self._openai.models.list(timeout=10.0)
         except openai.APIStatusError as error:
             return error.status_code < 500
         except openai.APIError:
             return False
         return True
 
+    async def make_batch(self, lines: bytes, tag: str) -> str:
+        """Upload the lines of a batch and have it begun; return its id. Raises as :meth:`send` does."""
+        file = await self._openai.files.create(file=("requests.jsonl", lines), purpose="batch")
+        made = await self._openai.batches.create(
+            input_file_id=file.id,
+            endpoint="/v1/chat/completions",
+            completion_window="24h",
+            metadata={"earloom": tag},
+        )
+        return made.id
+
+    async def find_batch(self, tag: str, since: float) -> str | None:
+        """Return the id of the batch with a tag; None: the server knows none.
+
+        Args:
+            tag: what it was given when it was made.
+            since: seconds of Unix before which it was not made, by our clock.
+        """
+        async for batch in self._openai.batches.list(limit=100):  # the newest first
+            if (batch.metadata or {}).get("earloom") == tag:
+                return batch.id
+            if batch.created_at < since - _SKEW_S:
+                return None
+        return None
+
+    async def batch(self, name: str) -> Any:
+        """Return the state of a batch, as openai's client shows it."""
+        return await self._openai.batches.retrieve(name)
+
+    async def lines_of(self, file: str | None) -> list[dict[str, Any]]:
+        """Return the lines of a batch's file; none where it has no such file."""
+        if not file:
+            return []
+        content = (await self._openai.files.content(file)).content
+        return [json.loads(line) for line in content.decode().splitlines() if line.strip()]
+
     async def close(self) -> None:
         """Close the connections."""
-        for client in self._clients:
-            await client.close()
+        await self._openai.close()

@@ -1,48 +1,41 @@
-"""Agreement: how many of a caption's checkable claims the evidence supports."""
+"""Agreement: what the evidence says of each claim of a caption, and how many of those that can be checked it supports."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.describe.grounds import Facts, Ground, same_words
-from pipelines.describe.order import Span, overlap
-from pipelines.refine.claims import Order, orders, sources
-from pipelines.refine.qualities import judge
+from pipelines.describe.grounds import Facts, Ground, Told, same_words
+from pipelines.refine.claims import Claim, Near, claims
+from pipelines.refine.lexicon import ATTRIBUTES, any_of
+from pipelines.refine.qualities import judge, stated
+from pipelines.refine.verdicts import SILENCE, Judged, Known, confirmed, judged
 from pipelines.unify.names import NameIndex
-from schemas.ontology import Ontology
 
-SILENCE = "/m/028v0c"
-SILENT_S = 0.5
-"""Seconds of measured silence that make a caption's "silence" true: declared, not calibrated."""
-TOGETHER_S = 0.05
-"""Sounds that share less than this, and less than half of the shorter, are not heard at the same time."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim in the caption's own words; ``supported`` is None where nothing can check it."""
-
-    text: str
-    supported: bool | None
-    evidence_ids: tuple[str, ...] = ()
+_NOTHING_TOLD = Told()
 
 
 @dataclass(frozen=True)
 class Agreement:
     """All claims of a caption, with what became of each."""
 
-    claims: tuple[Claim, ...]
+    claims: tuple[Judged, ...]
+
+    @property
+    def counted(self) -> list[Judged]:
+        """The claims that the score counts: a source that does something of a class of its own is counted with what it does."""
+        doers = {each.claim.of for each in self.claims if each.claim.kind == "action" and each.claim.class_id}
+        return [each for each in self.claims if not (each.claim.kind == "source" and each.claim.class_id in doers)]
 
     @property
     def supported(self) -> int:
-        """Claims that evidence supports."""
-        return sum(claim.supported is True for claim in self.claims)
+        """Counted claims that evidence supports."""
+        return sum(claim.supported is True for claim in self.counted)
 
     @property
     def unsupported(self) -> list[str]:
-        """Claims that could be checked and have no support."""
-        return [claim.text for claim in self.claims if claim.supported is False]
+        """Counted claims that could be checked and have no support."""
+        return [claim.text for claim in self.counted if claim.supported is False]
 
     @property
     def score(self) -> float | None:
@@ -57,34 +50,48 @@ class Agreement:
 
 
 def agreement(
-    text: str, grounds: Sequence[Ground], facts: Facts, index: NameIndex, own: Collection[str] = ()
+    text: str,
+    grounds: Sequence[Ground],
+    facts: Facts,
+    index: NameIndex,
+    own: Collection[str] = (),
+    told: Told = _NOTHING_TOLD,
+    near: Near | None = None,
 ) -> Agreement:
     """Return what the evidence says of each claim of a caption.
 
     A sound is supported by evidence of its class, of a descendant, or of an ancestor on a path without
-    headings. It is unsupported only where the publisher labelled the clip, and with none of these: keywords,
-    other captions and a tagger name some of what is heard, so that what they leave out is unknown. An order is
-    checked only between sounds whose events are timed. No caption supports itself, nor its own repetition.
+    headings. It is unsupported only where the publisher labelled the clip, and with none of these, or where somebody who
+    listened was asked about it and denies it: keywords, other captions and a tagger name some of what is heard, so that
+    what they leave out is unknown. An order is checked only between sounds whose events are timed. No caption supports
+    itself, nor its own repetition.
 
     Args:
-        text: the caption.
+        text: the caption, in English.
         grounds: evidence of the clip that names classes.
         facts: measured facts of the clip.
         index: names to classes.
         own: evidence ids of which the caption is itself a copy.
+        told: what answers, transcripts and other words say of the clip.
+        near: finds sounds whose names the index does not know; None: rules alone.
 
     """
     words = same_words(text)
-    others = [g for g in grounds if g.caption is None or (g.evidence_id not in own and same_words(g.caption) != words)]
-    mentions = sources(text, index)
-    first = {mention.class_id: mention for mention in reversed(mentions)}
-    sounds = dict.fromkeys(mention.class_id for mention in mentions)
-    claims = [_sound(class_id, first[class_id].phrase, others, facts, index.ontology) for class_id in sounds]
-    claims += [_order(order, others, index.ontology) for order in orders(text, mentions)]
-    named = sum(class_id != SILENCE for class_id in sounds)
-    for found in judge(_without_names(text, index), facts.values, named):
-        claims.append(Claim(found.text, found.supported, facts.evidence_ids.get(found.fact, ())))
-    return Agreement(tuple(claims))
+
+    def is_other(evidence_id: str, said: str | None) -> bool:
+        return said is None or (evidence_id not in own and same_words(said) != words)
+
+    claimed = claims(text, index, near)
+    known = Known(
+        [g for g in (*grounds, *told.heard) if is_other(g.evidence_id, g.caption)],
+        told.seen,
+        told.denied,
+        [saying for saying in told.sayings if is_other(saying.evidence_id, saying.text)],
+        facts,
+        alone=sum(claim.kind == "source" and claim.class_id != SILENCE for claim in claimed) <= 1,
+    )
+    found = [judged(claim, known, index.ontology) for claim in claimed]
+    return Agreement((*found, *_attributes(_without_names(text, index), known)))
 
 
 def _without_names(text: str, index: NameIndex) -> str:
@@ -94,47 +101,20 @@ def _without_names(text: str, index: NameIndex) -> str:
     return text
 
 
-def _sound(class_id: str, phrase: str, grounds: Sequence[Ground], facts: Facts, ontology: Ontology) -> Claim:
-    support = [ground.evidence_id for ground in grounds if _related(ground.class_id, class_id, ontology)]
-    checkable = bool(support) or any(ground.is_label for ground in grounds)
-    if class_id == SILENCE and "silent_s" in facts.values:
-        checkable = True
-        if facts.values["silent_s"] >= SILENT_S:
-            support += facts.evidence_ids["silent_s"]
-    return Claim(phrase, bool(support) if checkable else None, tuple(dict.fromkeys(support)))
-
-
-def _related(evidence: str, claimed: str, ontology: Ontology) -> bool:
-    """Say whether evidence of one class supports the claim of another.
-
-    What is heard of a kind is heard of all that it is a kind of, also across a heading: pop music is music.
-    """
-    below = ontology.descendants(claimed) >> ontology.index(evidence) & 1
-    return bool(below) or ontology.conflict(evidence, claimed) is not None
-
-
-def _order(order: Order, grounds: Sequence[Ground], ontology: Ontology) -> Claim:
-    firsts, seconds = (_events(c, grounds, ontology) for c in (order.first, order.second))
-    if not firsts or not seconds or _related(order.first, order.second, ontology):
-        return Claim(order.text, None)
-    holds = _before if order.relation == "then" else _with
-    pairs = [(a, b) for a in firsts for b in seconds if holds(firsts[a], seconds[b])]
-    return Claim(order.text, bool(pairs), tuple(dict.fromkeys(i for pair in pairs for i in pair)))
-
-
-def _events(class_id: str, grounds: Sequence[Ground], ontology: Ontology) -> dict[str, Span]:
-    return {
-        ground.evidence_id: (ground.onset_s, ground.offset_s)
-        for ground in grounds
-        if ground.onset_s is not None and ground.offset_s is not None and _related(ground.class_id, class_id, ontology)
-    }
-
-
-def _before(a: Span, b: Span) -> bool:
-    """Say whether ``a`` begins and ends before ``b`` does and they share less than half of the shorter."""
-    shorter = min(a[1] - a[0], b[1] - b[0])
-    return a[0] < b[0] and a[1] < b[1] and overlap([a], [b]) <= 0.5 * shorter
-
-
-def _with(a: Span, b: Span) -> bool:
-    return overlap([a], [b]) >= min(TOGETHER_S, 0.5 * min(a[1] - a[0], b[1] - b[0])) > 0.0
+def _attributes(text: str, known: Known) -> Iterator[Judged]:
+    """Yield what is said of loudness, pitch and time, by facts and then by words, and of what only words can confirm."""
+    taken: set[int] = set()
+    for found in judge(text, known.facts.values, 1 if known.alone else 2):
+        claim = Claim("attribute", found.text, found.start, found.start + len(found.text), value=found.text.lower())
+        taken |= set(range(claim.start, claim.end))
+        if found.supported is None:
+            yield confirmed(claim, found.words, known)
+            continue
+        measured = f"{found.fact} is {known.facts.values[found.fact]:.4g}"
+        ids = known.facts.evidence_ids.get(found.fact, ()) if found.supported else ()
+        yield Judged(claim, "supported" if found.supported else "unsupported", measured, ids)
+    for row in ATTRIBUTES:
+        where = stated(any_of(row), text)
+        if where is not None and where.start() not in taken:
+            claim = Claim("attribute", where[0], where.start(), where.end(), value=where[0].lower())
+            yield confirmed(claim, any_of(row), known)

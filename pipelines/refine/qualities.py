@@ -9,11 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_NUMBERS = {
-    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
-    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
-}  # fmt: skip
+from pipelines.refine.lexicon import NUMBERS
+
 _ANY = 1e9
 _ALWAYS = ("duration_s", 0.0, _ANY)
 
@@ -48,11 +45,14 @@ _RECORDING = re.compile(r"\s+(?:recording|clip)\b", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Judged:
-    """A word and what the fact says of it; None: neither way."""
+    """A word, ``text[start:...]``, and what the fact says of it; None: neither way."""
 
     text: str
     fact: str
     supported: bool | None
+    start: int
+    words: str
+    """Pattern of the words that mean the same."""
 
 
 def judge(text: str, facts: dict[str, float], sounds: int) -> list[Judged]:
@@ -67,20 +67,26 @@ def judge(text: str, facts: dict[str, float], sounds: int) -> list[Judged]:
     """
     out = []
     for quality in QUALITIES:
-        found = re.search(rf"\b(?:{quality.words})\b", text, re.IGNORECASE)
-        if found is None or _DENIED.search(text[: found.start()]):
+        if (found := stated(quality.words, text)) is None:
             continue
         alone = sounds <= 1 or quality.of_clip or _RECORDING.match(text, found.end()) is not None
-        out.append(Judged(found[0], quality.fact, _verdict(quality, facts) if alone else None))
+        verdict = _verdict(quality, facts) if alone else None
+        out.append(Judged(found[0], quality.fact, verdict, found.start(), quality.words))
     if (found := _SECONDS.search(text)) and (said := _number(found[1])):
         heard = facts.get("active_s") if sounds <= 1 else None
         near = None if heard is None else abs(heard - said) <= max(1.0, 0.25 * said)
-        out.append(Judged(found[0], "active_s", near))
+        out.append(Judged(found[0], "active_s", near, found.start(), re.escape(found[0])))
     return out
 
 
+def stated(words: str, text: str) -> re.Match[str] | None:
+    """Return where a text has one of the words of a pattern and does not deny it; None: nowhere."""
+    found = re.search(rf"\b(?:{words})\b", text, re.IGNORECASE)
+    return None if found is None or _DENIED.search(text[: found.start()]) else found
+
+
 def _number(word: str) -> int | None:
-    return int(word) if word.isdigit() else _NUMBERS.get(word.lower())
+    return int(word) if word.isdigit() else NUMBERS.get(word.lower())
 
 
 def _verdict(quality: Quality, facts: dict[str, float]) -> bool | None:

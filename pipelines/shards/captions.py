@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.core.stage import Batch, Blob, Context, Result, Stage
 from pipelines.describe.grounds import Ground, grounds_of
 from pipelines.listen.publisher import Publisher
-from pipelines.refine.score import Score
+from pipelines.refine.score import SCORER
 from pipelines.unify.names import default_index
 from schemas.ids import canonical_json
 
@@ -21,7 +21,7 @@ class CaptionShards(Stage):
     from one split into another as ``leaks_into_<split>``.
 
     Beside the accepted caption and all classes, the JSON holds what training may learn from: ``captions``, the accepted one
-    and every other candidate of the same score; ``labels``, the classes that the publisher's labels name, and ``state``,
+    and every other in its language that is accepted and agrees with the evidence as well; ``labels``, the classes that the publisher's labels name, and ``state``,
     which says whether a class that is not among them is absent or unknown; ``events``, the publisher's timed labels. What
     a listener heard is in neither: one model's answers are no truth to train another on.
     """
@@ -30,14 +30,14 @@ class CaptionShards(Stage):
     max_mb: int
 
     name = "captions"
-    version = 2
-    reads = ("captions", "clips", "classes", "evidence", "candidates", "scores")
+    version = 3
+    reads = ("captions", "clips", "classes", "evidence", "candidates", "scores", "verdicts")
     writes = "samples"
     room = "shards"
 
     def reads_from(self) -> dict[str, tuple[str, ...]]:
-        """The publisher's evidence, and the scores that captions are decided by."""
-        return {"evidence": (Publisher.name,), "scores": (Score.name,)}
+        """The publisher's evidence."""
+        return {"evidence": (Publisher.name,)}
 
     def limits(self) -> tuple[int, int]:
         """Return the most samples and bytes of a shard."""
@@ -47,7 +47,6 @@ class CaptionShards(Stage):
         """Serve rows of ``captions``."""
         clips, classes = batch.grouped("clips", "clip_id"), batch.grouped("classes", "clip_id")
         evidence, candidates = batch.grouped("evidence", "clip_id"), batch.grouped("candidates", "clip_id")
-        scores = batch.grouped("scores", "candidate_id")
         result = Result()
         for caption in batch.rows.to_pylist():
             clip_id = caption["clip_id"]
@@ -68,7 +67,9 @@ class CaptionShards(Stage):
                     "attribution",
                 )
             }
-            facts |= {key: caption[key] for key in ("split", "caption", "candidate_id", "method", "score")}
+            facts |= {
+                key: caption[key] for key in ("split", "caption", "candidate_id", "method", "score", "probability")
+            }
             facts["classes"] = [row["class_id"] for row in classes[clip_id] if row["class_id"]]
             facts["class_names"] = [row["class_name"] for row in classes[clip_id] if row["class_id"]]
             facts["state"] = next((row["state"] for row in classes[clip_id]), "unknown")
@@ -76,7 +77,7 @@ class CaptionShards(Stage):
             labels = [ground for ground in grounds if ground.is_label]
             facts["labels"] = sorted({label.class_id for label in labels})
             facts["events"] = _events(labels)
-            facts["captions"] = _as_good(caption, candidates[clip_id], scores)
+            facts["captions"] = _as_good(caption, candidates[clip_id], batch)
             flac = context.workspace.read_range(clip["tar"], clip["offset"], clip["size"])
             result.rows.append(
                 {
@@ -99,13 +100,13 @@ def _events(labels: list[Ground]) -> list[dict[str, Any]]:
     return [{"class_id": c, "onset_s": onset, "offset_s": offset} for onset, offset, c in sorted(timed)]
 
 
-def _as_good(
-    caption: dict[str, Any], candidates: list[dict[str, Any]], scores: dict[str, list[dict[str, Any]]]
-) -> list[str]:
-    """Return the caption, then the clip's other candidates that were scored as high, in their own order."""
-    others = [
-        candidate["text"]
-        for candidate in candidates
-        if any(row["score"] == caption["score"] for row in scores[candidate["candidate_id"]])
-    ]
-    return list(dict.fromkeys([caption["caption"], *others]))
+def _as_good(caption: dict[str, Any], candidates: list[dict[str, Any]], batch: Batch) -> list[str]:
+    """Return the caption, then the clip's other candidates in its language that are accepted and agree as well, in order."""
+    scores, verdicts = batch.grouped("scores", "candidate_id"), batch.grouped("verdicts", "candidate_id")
+
+    def as_good(key: str) -> bool:
+        accepted = any(row["decision"] == "accepted" for row in verdicts[key])
+        return accepted and any(row["scorer"] == SCORER and row["score"] == caption["score"] for row in scores[key])
+
+    own = [each for each in candidates if each["language"] in (caption["language"], None)]
+    return list(dict.fromkeys([caption["caption"], *(e["text"] for e in own if as_good(e["candidate_id"]))]))

@@ -209,7 +209,7 @@ def test_status_and_plan_say_what_is_there(capsys, demo, sample):
     assert capsys.readouterr().out.count("here already") == len(state["stages"])
     assert main([*arguments, "--set", "refine.min_agreement=0.9"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert "min_agreement changed" in lines["decide"]
+    assert "min_agreement changed" in lines["weigh"]
     assert all(
         "here already" in lines[name] for name in ("index", "ingest", "listen_facts", "unify", "describe", "score")
     )

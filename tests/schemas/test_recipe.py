@@ -72,8 +72,64 @@ def test_a_secret_is_never_in_the_message(recipe):
 )
 def test_a_broken_file_is_named(tmp_path, text, words):
     (tmp_path / "x.yaml").write_text(text)
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(UserError, match=words) as caught:
         load_recipe(tmp_path / "x.yaml")
+    assert "\n" not in str(caught.value)
+
+
+LISTEN = "listen: {listeners: [{use: facts, settings: %s}]}\n"
+HERE = r"listen.listeners.0.settings"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("{since: 2026-11-21}", HERE + r".since: datetime.date\(2026, 11, 21\) will not do: .* a date; quote it"),
+        ("{at: 2026-11-21 10:00:00}", HERE + r".at: .*a time; quote it"),
+        ("{some: [1, !!set {a, b}]}", HERE + r".some.1: .*a set; write a list"),
+        ("{some: !!binary aGVhcg==}", HERE + r".some: b'hear' will not do: .*bytes; write text"),
+        ("{most: .nan}", HERE + r".most: nan will not do: it is no finite number"),
+        ("{most: {at: -.inf}}", HERE + r".most.at: -inf will not do"),
+        ("&own {more: *own}", HERE + r".more: holds itself by an anchor; write it out"),
+        ("&own [*own]", HERE + r".0: holds itself by an anchor; write it out"),
+        ("{1: one}", HERE + r".1: the key 1 is no text; quote it"),
+        ('{word: "\\ud83d"}', HERE + r".word: '\\ud83d' will not do: it holds half of a character"),
+        ("{api_key: 2026-11-21}", HERE + r".api_key: \*\*\* will not do"),
+        ("{[a, b]: 1}", "line 4: .*a key is a list or a mapping; write a name"),
+        ("{{a: b}: 1}", "line 4: .*a key is a list or a mapping; write a name"),
+        ("{a: 2026-13-45}", "cannot be read as YAML .month must be in 1..12"),
+        ("[" * 5000, "cannot be read as YAML .maximum recursion depth exceeded"),
+        ('"\x07"', "cannot be read as YAML .special characters are not allowed.$"),
+    ],
+)
+def test_what_json_cannot_hold_is_told_in_one_line_that_names_the_key(tmp_path, settings, words):
+    (tmp_path / "x.yaml").write_text(GOOD + LISTEN % settings)
+    with pytest.raises(UserError, match=words) as caught:
+        load_recipe(tmp_path / "x.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_override_is_read_as_strictly_as_the_file(recipe):
+    for value, words in (
+        ("[{use: facts, settings: {a: .inf}}]", "settings.a: inf will not do"),
+        ("[{use: facts, use: signal}]", "the value is not YAML"),
+    ):
+        with pytest.raises(UserError, match=words):
+            load_recipe(recipe, (f"listen.listeners={value}",))
+
+
+def test_an_anchor_that_does_not_hold_itself_is_read_wherever_it_stands(tmp_path):
+    (tmp_path / "x.yaml").write_text(GOOD + LISTEN % "{a: &two [1, 2], b: *two}")
+    assert load_recipe(tmp_path / "x.yaml").listen.listeners[0].settings == {"a": [1, 2], "b": [1, 2]}
+
+
+def test_zero_shot_tags_without_an_embedder_are_a_mistake(recipe):
+    with pytest.raises(
+        UserError, match=r"listen: .*zero_shot tags through embedders, and there are none; name one under"
+    ):
+        load_recipe(recipe, ("listen.zero_shot={}",))
+    loaded = load_recipe(recipe, ("listen.zero_shot={}", "listen.embedders=[demo_clap]"))
+    assert loaded.listen.zero_shot
 
 
 def test_a_missing_file_is_named_with_its_nearest_neighbour(recipe):

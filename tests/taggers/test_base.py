@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import taggers
+from schemas.errors import UserError
 from taggers import (
     Finding,
     Listener,
@@ -23,6 +24,7 @@ from taggers import (
     hear,
     register,
 )
+from taggers.models import check, listing
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -196,8 +198,32 @@ def test_a_plugin_that_is_no_listener_is_refused(tmp_path: Path, monkeypatch: py
 
 def test_a_plugin_may_not_take_the_name_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, "rival_plugin", "facts = rival_plugin:Ear", "class Ear: ...\n")
-    with pytest.raises(ValueError, match="'facts' names both"):
-        available()
+    told = r"^the model 'facts' is declared by earloom \(taggers.descriptors:FactsListener\) and rival_plugin "
+    with pytest.raises(UserError, match=told + r"\(rival_plugin:Ear\); uninstall all but one$"):
+        create("facts", Listener)
+    # Who asks for another is not kept from it.
+    assert create("signal", Listener).name == "signal"
+    (shown,) = [shown for shown in listing() if shown.name == "facts"]
+    assert shown.state.startswith("the model 'facts' is declared by")
+
+
+def test_a_name_that_would_lead_out_of_a_folder_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "odd_plugin", "my/../model = odd_plugin:Ear", "class Ear: ...\n")
+    with pytest.raises(
+        UserError, match=r"^'my/../model', declared by odd_plugin \(odd_plugin:Ear\), is no name: .* only$"
+    ):
+        create("my/../model", Listener)
+
+
+def test_a_check_says_of_what_is_no_model_that_it_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "deaf_too", "deaf = deaf_too:Ear", "class Ear: ...\n")
+    words = r"^'deaf' leads to deaf_too.Ear, which is no model: it has none of `listen`, `embed_audio`, `converse`$"
+    with pytest.raises(UserError, match=words):
+        check("deaf", {}, "cpu")
+    code = "class Talker:\n    def converse(self, batch): ...\n"
+    install(tmp_path, monkeypatch, "chatty", "talker = chatty:Talker", code)
+    with pytest.raises(UnknownModel, match="'talker' answers questions"):
+        check("talker", {}, "cpu")
 
 
 def test_telling_the_names_imports_no_listener_and_listening_no_engine() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -66,6 +67,39 @@ def test_one_that_does_not_fit_alone_is_raised_and_other_errors_at_once() -> Non
     with pytest.raises(RuntimeError, match="another"):
         halving(fail, range(4))
     assert sizes[3:] == [0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_what_a_library_of_the_accelerator_cannot_allocate_is_out_of_memory_too(words: str) -> None:
+    def serve(indices: Sequence[int]) -> list[int]:
+        if len(indices) > 2:
+            raise RuntimeError(words)
+        return list(indices)
+
+    assert halving(serve, range(9)) == list(range(9))
+
+    def never(indices: Sequence[int]) -> list[int]:
+        raise RuntimeError(words)
+
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        halving(never, range(4))
+    assert str(caught.value) == words.splitlines()[0]
+
+
+def test_where_the_machines_own_memory_is_not_enough_for_one_no_clip_is_to_blame() -> None:
+    def serve(indices: Sequence[int]) -> list[int]:
+        torch.empty(len(indices) * 10**15)
+        return []
+
+    with pytest.raises(MemoryError, match="DefaultCPUAllocator"):
+        halving(serve, range(2))
 
 
 def test_what_did_not_fit_is_let_go_before_its_halves_are_served() -> None:

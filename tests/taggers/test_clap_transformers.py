@@ -238,6 +238,40 @@ def test_weights_that_do_not_belong_together_are_refused(folder: Path, tmp_path:
         loaded(tmp_path / "cut")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("config.json", "{}", "config.json: 'projection_dim' is None and no number above 0"),
+        ("config.json", '{"projection_dim": "wide"}', "'projection_dim' is 'wide' and no number above 0"),
+        ("config.json", "[]", "config.json: is no configuration"),
+        ("preprocessor_config.json", "{}", "preprocessor_config.json: 'sampling_rate' is None"),
+        ("preprocessor_config.json", '{"sampling_rate": 48000, "max_length_s": NaN}', "'max_length_s' is nan"),
+        ("preprocessor_config.json", '{"sampling_rate": 48000, "max_length_s": 10}', "pads by None, not 'repeatpad'"),
+    ],
+)
+def test_a_configuration_that_is_no_claps_is_told_when_the_model_is_made(
+    folder: Path, tmp_path: Path, file: str, text: str, words: str
+) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy" / file).write_text(text)
+    with pytest.raises(UserError, match=words):
+        create("clap_transformers", Embedder, {"weights": str(tmp_path / "copy")})
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_damage_is_told_in_one_line_that_names_the_folder(folder: Path, tmp_path: Path, file: str) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    damaged = tmp_path / "copy" / file
+    if file == "config.json":
+        damaged.write_text(json.dumps(json.loads(damaged.read_text()) | {"text_config": 5}))
+    else:
+        damaged.write_bytes(damaged.read_bytes()[:2000])
+    with pytest.raises(UserError) as caught:
+        loaded(tmp_path / "copy")
+    assert str(caught.value).startswith(f"{tmp_path / 'copy'}: is no CLAP of transformers, or a damaged one (")
+    assert "\n" not in str(caught.value)
+
+
 def test_the_demo_model_says_its_own_rate_and_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random_models.clap(tmp_path / "demo", rate=16000, longest_s=5)
     monkeypatch.setattr(taggers.clap_transformers, "DEMO", tmp_path / "demo")

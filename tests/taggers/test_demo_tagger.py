@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("torch", reason="the extra `models` is not installed")
 pytest.importorskip("webdataset", reason="the extra `train` is not installed")
@@ -19,7 +20,8 @@ import torch
 from schemas.errors import UserError
 from schemas.ontology import default_ontology
 from taggers import Finding, Listener, MissingWeights, Waveform, create, hear
-from taggers.demo_tagger import DEMO, DemoTagger, specific
+from taggers.demo_tagger import DEMO, DemoTagger, TrainedTagger, specific
+from taggers.models import listing
 from trainers.captions import captioned
 from trainers.cards import card
 from trainers.judge_tagger import judge
@@ -188,9 +190,69 @@ def test_what_is_missing_or_another_models_is_said_in_one_line(tmp_path: Path) -
     shorter = DemoTagger(tmp_path / "copy")
     with pytest.raises(UserError, match="model.safetensors: holds other weights"):
         shorter.load("cpu")
+    (tmp_path / "copy" / "model.safetensors").write_bytes((DEMO / "model.safetensors").read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"model.safetensors: is no file of safetensors, or a damaged one .Safetensor"):
+        shorter.load("cpu")
     (tmp_path / "copy" / "config.json").write_text("{}")
     with pytest.raises(UserError, match="config.json: does not describe a tagger"):
         DemoTagger(tmp_path / "copy")
+
+
+def test_a_users_own_tagger_is_heard_by_the_name_that_a_recipe_gives_it(
+    listener: DemoTagger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipelines.catalog.query import dicts
+    from pipelines.cli import main
+    from pipelines.core.workspace import Workspace
+
+    own, data = tmp_path / "own", tmp_path / "data"
+    own.mkdir()
+    for file in ("config.json", "model.safetensors"):
+        shutil.copy(DEMO / file, own)
+    data.mkdir()
+    soundfile.write(data / "tone.wav", sound(2.0).samples, RATE, subtype="PCM_16")
+    recipe = tmp_path / "own.yaml"
+    model = {"use": "trained_tagger", "name": "mine", "settings": {"weights": str(own)}}
+    listen = {"listeners": ["demo_tagger", model]}
+    told = {"name": "own", "partitions": 1, "audio": {"sample_rate": RATE}, "mix": {"per_clip": 0}, "listen": listen}
+    recipe.write_text(
+        json.dumps(told | {"data": {"root": str(data), "datasets": [{"adapter": "folder", "name": "d"}]}})
+    )
+    arguments = ["run", str(recipe), "--out", str(tmp_path / "run"), "--engine", "inline", "--quiet"]
+    assert main(arguments) == 0, capsys.readouterr().err
+    wanted = "SELECT kind, class_id, onset_s, offset_s, confidence FROM evidence WHERE listener = '{}' ORDER BY ALL"
+    heard, same = (dicts(Workspace(str(tmp_path / "run")), wanted.format(name)) for name in ("mine", "demo_tagger"))
+    assert heard == same != []
+    assert main(["verify", str(tmp_path / "run")]) == 0
+
+
+def test_a_users_own_tagger_is_told_apart_by_its_weights_and_not_by_their_place(tmp_path: Path) -> None:
+    for name in "ab":
+        shutil.copytree(DEMO, tmp_path / name)
+    data = bytearray((DEMO / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "b" / "model.safetensors").write_bytes(data)
+    shutil.copytree(DEMO, tmp_path / "c")
+    first, other, again = (create("trained_tagger", Listener, {"weights": str(tmp_path / name)}) for name in "abc")
+    assert first.revision == again.revision != other.revision
+    assert first.revision.startswith("trained_tagger-1-")
+    assert isinstance(first, TrainedTagger)
+    assert first.shape.classes == DemoTagger().shape.classes
+
+
+def test_a_users_own_tagger_that_is_not_there_is_told_with_how_it_comes_there(tmp_path: Path) -> None:
+    mend = "set `weights` to a folder that `python -m trainers.tagger` wrote"
+    with pytest.raises(MissingWeights, match=f"'trained_tagger' has no weights of its own; {mend}"):
+        create("trained_tagger", Listener)
+    with pytest.raises(MissingWeights, match=rf"are not in .*nowhere \(config.json, model.safetensors\); {mend}"):
+        create("trained_tagger", Listener, {"weights": str(tmp_path / "nowhere")})
+    shutil.copytree(DEMO, tmp_path / "odd")
+    config = json.loads((DEMO / "config.json").read_text())
+    (tmp_path / "odd" / "config.json").write_text(json.dumps(config | {"classes": ["/m/nobody"]}))
+    with pytest.raises(UserError, match=r"config.json: '/m/nobody' is no class of the ontology; train it again"):
+        create("trained_tagger", Listener, {"weights": str(tmp_path / "odd")})
+    (shown,) = [shown for shown in listing() if shown.name == "trained_tagger"]
+    assert (shown.state, shown.settings) == ("no weights", ("weights",))
 
 
 def test_it_is_planned_without_torch_and_loaded_without_a_draw(listener: DemoTagger) -> None:

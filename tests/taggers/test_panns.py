@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import random_models
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import taggers.panns
 from schemas.errors import UserError
 from schemas.ontology import default_ontology
-from taggers import BadSettings, Listener, MissingWeights, Waveform, create, hear
+from taggers import BadSettings, Listener, MissingWeights, Waveform, create, hear, hysteresis
 from taggers.audioset import classes
 from taggers.panns import (
     HOP,
@@ -25,6 +25,7 @@ from taggers.panns import (
     LONGEST,
     RATE,
     STEP,
+    EventSettings,
     PannsEvents,
     PannsTags,
     TagSettings,
@@ -142,6 +143,7 @@ def test_events_lie_within_the_sound_and_say_how_sure_they_are(events: PannsEven
         assert [event.onset_s for event in found] == sorted(event.onset_s or 0.0 for event in found)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.integers(1, 3 * LEAST), st.integers(1, 3).map(lambda n: n * LONGEST), st.integers(1, 4 * LONGEST)))
 def test_a_sound_is_heard_whole_in_pieces_that_the_network_can_take(count: int) -> None:
     samples = np.arange(count, dtype=np.float32)
@@ -149,10 +151,31 @@ def test_a_sound_is_heard_whole_in_pieces_that_the_network_can_take(count: int) 
     assert all(LEAST <= len(part) < LONGEST + LEAST + 1 for part in parts)
     assert np.array_equal(np.concatenate(parts)[:count], samples)
     assert not np.concatenate(parts)[count:].any()
-    frames = [np.repeat(np.arange(len(part) // HOP + 1, dtype=np.float32)[:, None], 2, 1) for part in parts]
-    joined = framewise(frames, count)
+    # As the package spreads its scores: each step's over 32 frames, the last one's over what is left.
+    frames = [len(part) // HOP + 1 for part in parts]
+    spread = [np.minimum(np.arange(n) // 32, n // 32 - 1)[:, None] + [0.0, 1000.0 * at] for at, n in enumerate(frames)]
+    whole = np.concatenate([*(part[: LONGEST // HOP] for part in spread[:-1]), spread[-1]])[: -(-count // HOP)]
+    joined = framewise([part[::32] for part in spread], count)
     assert len(joined) == -(-count // HOP)
-    assert joined[0, 0] == 0.0
+    np.testing.assert_array_equal(joined, whole)
+
+
+def test_events_are_those_of_all_scores_though_few_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taggers.panns, "LONGEST", 2 * STEP)
+    chosen = EventSettings(weights=str(folder), high=0.55, low=0.5)
+    model = PannsEvents(chosen)
+    model.load("cpu")
+    for seconds in (0.2, 1.5):
+        waveform = sound(seconds, 8)
+        (scores,), (kept,), (found,) = (made([waveform]) for made in (model.scores, model._heard, model.listen))
+        wanted = hysteresis.events(scores, HOP / RATE, 0.55, 0.5, chosen.median_s, chosen.least_s, chosen.gap_s)
+        assert [(each.class_id, each.onset_s) for each in found] == [
+            (classes()[index].class_id, round(onset_s, 3)) for index, onset_s, _, _ in wanted
+        ]
+        assert [each.confidence for each in found] == [round(score, 4) for *_, score in wanted]
+        # What is kept of a long sound holds no frame twice, and nothing of what the network gave.
+        assert sum(part.nbytes for part in kept) < scores.nbytes / 16 or seconds < 1
+        assert all(part.base is None or part.base.nbytes == part.nbytes for part in kept)
 
 
 def test_a_sound_that_is_longer_than_what_is_heard_at_once_has_the_best_score_of_its_pieces(

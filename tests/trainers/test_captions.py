@@ -13,7 +13,7 @@ from schemas.errors import UserError
 pytest.importorskip("webdataset", reason="the extra `train` is not installed")
 from caption_worlds import NOISE, RATE, SINE, clip, members, world, write
 
-from trainers.captions import Event, captioned, held_out, of_folders
+from trainers.captions import Event, captioned, held_out, made, of_folders
 
 
 def test_a_clip_is_what_was_stored(tmp_path: Path) -> None:
@@ -69,6 +69,7 @@ FAULTS = {
     "JSON lacks something .KeyError: 'captions'": changed(captions=None),
     "JSON lacks something .KeyError: 'onset_s'": changed(events=[{"class_id": SINE}]),
     "JSON lacks something .JSONDecodeError": {**changed(), "json": b"{"},
+    "JSON lacks something .TypeError": {**changed(), "json": b"[1]"},
     "belongs to split 'test' but lies in a shard of 'train'": changed(split="test"),
     "a.flac: cannot be decoded": {**changed(), "flac": b"fLaC and then nothing"},
     "16000 Hz, not one channel at 8000 Hz": {**changed(), "json": changed()["json"].replace(b"16000", b"8000")},
@@ -82,3 +83,14 @@ def test_a_sample_that_breaks_the_format_is_named_with_what_is_wrong(tmp_path: P
         list(captioned(tmp_path, "train"))
     assert "train-00000-000.tar, sample a" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_is_named_and_one_that_is_there_is_taken(tmp_path: Path) -> None:
+    made(tmp_path / "a" / "b")
+    made(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"--out .*file/out: cannot be made .Not a directory.; name another folder"):
+        made(tmp_path / "file" / "out")
+    with pytest.raises(UserError, match=r"--out .*file: cannot be made .File exists."):
+        made(tmp_path / "file")

@@ -10,8 +10,10 @@ pytest.importorskip("webdataset", reason="the extra `train` is not installed")
 from pipelines.core.stage import Context
 from pipelines.core.workspace import Workspace
 from pipelines.ingest.index import Index
+from schemas.errors import RunStopped, UserError
 from schemas.ontology import configs_dir
 from schemas.recipe import load_recipe
+from trainers import demo_models
 from trainers.cards import card
 from trainers.demo_models import MEASURED_ON, RECIPE, TRAINED_ON, all_test
 
@@ -50,3 +52,30 @@ def test_a_card_takes_its_figures_from_the_measures(kind: str) -> None:
     assert "On the further world (seed 4)" in text
     assert "It knows 77 words." in text
     assert "**and nothing else**" in text
+
+
+@pytest.mark.parametrize(("error", "code"), [(RunStopped("a run failed"), 1), (UserError("no such folder"), 2)])
+def test_what_goes_wrong_is_one_line_and_leaves_the_models_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(demo_models, "make", fail)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert demo_models.main(["--out", str(tmp_path), "--work", str(tmp_path)]) == code
+    assert capsys.readouterr().err == f"demo_models: {error}\n"
+
+
+def test_a_run_that_does_not_end_well_stops_the_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_models, "write_corpora", lambda world, seed: None)
+    monkeypatch.setattr(demo_models, "earloom", lambda arguments: 1)
+    with pytest.raises(RunStopped, match=r"the run of demo_models.yaml on the sample world of seed 5 did not end well"):
+        demo_models.caption_shards(tmp_path, 5, held_out=False)
+
+
+def test_a_trainer_that_fails_stops_the_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MEASURED_ON, "nobody", (21,))  # there is no such trainer to run
+    shards = dict.fromkeys((*TRAINED_ON, 21), tmp_path / "nowhere")
+    with pytest.raises(RunStopped, match="trainers.nobody ended with exit code 1"):
+        demo_models._train("nobody", shards, tmp_path / "out")

@@ -67,7 +67,7 @@ def rows(source: Source) -> Iterator[dict[str, Any] | Refusal]:
                 recording_id=f"{subset.recordings}:{own}",
                 captions=[str(entry["caption"])],
                 keywords=_keywords(entry.get("tags") or entry.get("category")),
-                title=str(entry["title"]) if entry.get("title") else None,
+                title=str(entry.get("title") or entry.get("file_name") or "") or None,
                 description=str(entry["description"]) if entry.get("description") else None,
                 attribution=str(entry["author"]) if entry.get("author") else None,
             )

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import json
+import math
 import re
+import tarfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kill import data_files
-from pipelines.core.commit import ALL, Marker, parse_marker
+from pipelines.core import worker
+from pipelines.core.commit import ALL, Commit, Marker, parse_marker
 from pipelines.core.drive import drive
 from pipelines.core.graph import build_graph
 from pipelines.core.progress import Progress
-from pipelines.core.stage import ConservationError, Refusal, Result, conserve
+from pipelines.core.stage import Batch, ConservationError, Context, Refusal, Result, conserve
 from pipelines.core.work import Work, why
 from pipelines.core.workspace import Workspace
 from pipelines.engines.inline import InlineEngine
-from schemas.errors import RunStopped, UserError
+from schemas.errors import Reject, RunStopped, UserError
 from toys import ToyGather, ToyIndex, ToyIngest, ToyListen, ToyLoser
 
 
@@ -143,6 +152,125 @@ def test_an_unforeseen_fault_costs_one_row_and_is_counted(toy):
     assert rejects[0]["source"] == "5.wav"
     assert sum(m.unexpected for m in work.done.values()) == 1
     assert len(rows(work, "listen_toy")) == 44
+
+
+class ToyOdd(ToyListen):
+    """A plug-in that says what no table can hold of one clip."""
+
+    odd: ClassVar[dict[str, Any]] = {}
+
+    def process(self, batch: Batch, context: Context) -> Result:
+        result = super().process(batch, context)
+        for row in result.rows:
+            row.update(self.odd if row["clip_id"] == "toy-0005" else {})
+        return result
+
+
+@pytest.mark.parametrize(
+    ("odd", "error"),
+    [
+        ({"text": "half a pair: \ud83d"}, "unexpected_UnicodeEncodeError"),
+        ({"name": 5}, "unexpected_ValueError"),
+        ({"value": "loud"}, "unexpected_ValueError"),
+        ({"text": {"a": 1}}, "unexpected_ValueError"),
+        ({"name": None}, "unexpected_ValueError"),
+        ({"loudness": 1.0}, "unexpected_ValueError"),
+        ({"value": 10**400}, "unexpected_ValueError"),
+    ],
+)
+def test_a_value_that_no_table_can_hold_costs_its_row_alone(toy, monkeypatch, odd, error):
+    monkeypatch.setattr(ToyOdd, "odd", odd)
+    work = run(toy(stages=[ToyIndex(), ToyIngest(), ToyOdd(), ToyGather()]))
+    rejects = rows(work, "listen_toy", "*.rejects")
+    assert [(r["clip_id"], r["error"], r["source"]) for r in rejects] == [("toy-0005", error, "5.wav")]
+    assert {row["clip_id"] for row in rows(work, "listen_toy")} == {
+        row["clip_id"] for row in rows(work, "ingest") if row["clip_id"] != "toy-0005"
+    }
+
+
+@dataclass(frozen=True)
+class ToyBroken(ToyIngest):
+    """Makes clips of which one cannot be written down, although its audio can."""
+
+    def process(self, batch: Batch, context: Context) -> Result:
+        result = super().process(batch, context)
+        for row in result.rows:
+            row["duration_s"] = "long" if row["record_id"] == "toy-0005" else row["duration_s"]
+        return result
+
+
+def test_the_audio_of_a_row_that_cannot_be_written_down_is_not_stored(toy):
+    work = run(toy(stages=[ToyIndex(), ToyBroken(), ToyListen(), ToyGather()]))
+    rejects = rows(work, "ingest", "*.rejects")
+    assert [r["clip_id"] for r in rejects if r["error"].startswith("unexpected_")] == ["toy-0005"]
+    tars = sorted(Path(work.context.workspace.root, work.nodes[1].folder).glob("*.tar"))
+    stored = set()
+    for path in tars:
+        with tarfile.open(path) as tar:
+            stored |= {name.removesuffix(".flac") for name in tar.getnames()}
+    assert stored == {row["clip_id"] for row in rows(work, "ingest")}
+
+
+def test_words_of_a_fault_that_utf8_cannot_hold_are_written_all_the_same(toy, monkeypatch):
+    def fail(self, batch, context):
+        raise Reject("odd", "heard \udcff")
+
+    monkeypatch.setattr(ToyListen, "process", fail)
+    work = run(toy(stages=[ToyIndex(), ToyIngest(), ToyListen(), ToyGather()]))
+    assert {r["message"] for r in rows(work, "listen_toy", "*.rejects")} == {"heard \\udcff"}
+
+
+@given(
+    durations=st.lists(st.floats(0.1, 9), max_size=30),
+    rows=st.integers(1, 9),
+    seconds=st.floats(0.5, 20) | st.just(math.inf),
+)
+def test_a_batch_is_cut_by_rows_and_by_seconds_and_no_row_is_lost(durations, rows, seconds):
+    batch = Batch(pa.table({"duration_s": pa.array(durations, pa.float64())}), {})
+    pieces = [piece.rows.column("duration_s").to_pylist() for piece in batch.slices(rows, seconds)]
+    assert [duration for piece in pieces for duration in piece] == durations
+    assert all(len(piece) == 1 or (len(piece) <= rows and sum(piece) <= seconds + 1e-9) for piece in pieces)
+    for piece, following in itertools.pairwise(pieces):  # and none is cut without need
+        assert len(piece) == rows or sum(piece) + following[0] > seconds
+
+
+@dataclass(frozen=True)
+class ToyAhead(ToyListen):
+    """Takes note of how many batches were prepared and not yet served."""
+
+    prepares = "toy"
+    batch_s = 2.0
+    begun: ClassVar[list[int]] = []
+    most: ClassVar[list[int]] = []
+
+    def prepare(self, batch: Batch, context: Context) -> int:
+        self.begun.append(batch.rows.num_rows)
+        return batch.rows.num_rows
+
+    def process(self, batch: Batch, context: Context) -> Result:
+        assert self.prepared(batch, context) == batch.rows.num_rows <= 2
+        self.most.append(len(self.begun) - len(self.most))
+        return super().process(batch, context)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(3.0, 2), (7.0, 4)])
+def test_what_is_prepared_ahead_is_bounded_by_seconds_of_sound(toy, monkeypatch, seconds, most):
+    """The clips last a second each: a batch has two, of which one is served while others wait."""
+    monkeypatch.setattr(worker.os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(worker, "AHEAD_S", seconds)
+    monkeypatch.setattr(ToyAhead, "begun", [])
+    monkeypatch.setattr(ToyAhead, "most", [])
+    run(toy(partitions=1, stages=[ToyIndex(), ToyIngest(), ToyAhead(), ToyGather()]))
+    assert sum(ToyAhead.begun) == 45
+    assert max(ToyAhead.most) <= most
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 8192])
+def test_how_many_rows_are_joined_at_a_time_changes_no_byte(toy, tmp_path, monkeypatch, chunk):
+    run(toy("whole"))
+    monkeypatch.setattr(Commit, "CHUNK", chunk)
+    run(toy("pieces"))
+    assert data_files(tmp_path / "pieces") == data_files(tmp_path / "whole")
 
 
 def test_a_stage_that_loses_a_row_is_stopped(toy):

@@ -221,6 +221,12 @@ def test_a_file_that_is_not_there_or_no_yaml_is_named(tmp_path):
     (tmp_path / "bad.yaml").write_text("turns: [")
     with pytest.raises(UserError, match="bad.yaml, line 1: is not YAML"):
         load_chain(str(tmp_path / "bad.yaml"), "k")
+    # A program, a deep nest, bytes that are no text.
+    for content in (b"\x7fELF\x02\x01\x01\x00", b"[" * 5000, b"turns: \xff\xfe"):
+        (tmp_path / "bad.yaml").write_bytes(content)
+        with pytest.raises(UserError, match="bad.yaml: ") as caught:
+            load_chain(str(tmp_path / "bad.yaml"), "k")
+        assert "\n" not in str(caught.value)
 
 
 def test_the_hash_of_a_chain_is_that_of_its_bytes():

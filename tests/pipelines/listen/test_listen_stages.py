@@ -25,7 +25,7 @@ from pipelines.listen.stage import Listen
 from pipelines.listen.zero_shot import ZeroShot
 from pipelines.refine.similarity import Similarity
 from schemas import tables
-from schemas.errors import RunStopped, UserError
+from schemas.errors import Reject, RunStopped, UserError
 from schemas.ontology import configs_dir, default_ontology
 from schemas.recipe import ChatChoice, ModelChoice
 from schemas.recipe import ZeroShot as ZeroShotSettings
@@ -152,6 +152,27 @@ def test_a_clip_that_a_listener_cannot_serve_costs_that_clip_alone(tmp_path):
     ]
 
 
+def test_a_listeners_own_word_for_what_it_cannot_hear_is_the_rejects(tmp_path, monkeypatch):
+    def refuse(self, batch):
+        raise Reject("too_quiet", "below -60 dB")
+
+    monkeypatch.setattr(toy_models.Picky, "listen", refuse)
+    context = Context(Workspace(str(tmp_path)), ".", 0, 1)
+    clips = stored(context.workspace, [np.full(16000, level, np.int16) for level in (1, 2)])
+    result = serve(Listen(listener("picky")), Batch(clips, {}), context)
+    assert [(r.key, r.error, r.message, r.source) for r in result.rejects] == [
+        (key, "too_quiet", "below -60 dB", "a.wav") for key in ("c0", "c1")
+    ]
+
+
+def test_clips_are_heard_in_pieces_of_so_many_seconds_at_most():
+    lengths = [300.0, 300.0, 50.0, 3600.0, 10.0]
+    clips = tables.from_rows("clips", [clip(f"c{n}") | {"duration_s": s} for n, s in enumerate(lengths)])
+    for stage in (Listen(listener("rate")), Embed(embedder())):
+        pieces = Batch(clips, {}).slices(stage.batch_rows, stage.batch_s)
+        assert [piece.rows.column("duration_s").to_pylist() for piece in pieces] == [[300, 300], [50], [3600], [10]]
+
+
 def test_a_listener_hears_at_its_own_rate_and_whole_clips(tmp_path):
     context = Context(Workspace(str(tmp_path)), ".", 0, 1)
     clips = stored(context.workspace, [tone(440, 1.5), tone(440, 0.25, level=1.0), np.ones(1, np.int16)])
@@ -208,15 +229,19 @@ def test_a_candidate_is_scored_by_its_cosine_with_its_own_clip(tmp_path):
     clips = stored(context.workspace, [tone(200, 1.0), tone(3800, 1.0)])
     embedded = tables.from_rows("embeddings", serve(Embed(embedder()), Batch(clips, {}), context).rows)
     row = dict.fromkeys(tables.schema("candidates").names) | {"method": "m", "style": "short", "evidence_ids": []}
+    row |= {"round": 1}
     said = [("c0", "a low tone"), ("c0", "a high tone"), ("c1", "a high tone"), ("c9", "a low tone")]
     asked = [
         row | {"candidate_id": f"{clip_id}:{n}", "clip_id": clip_id, "text": text}
         for n, (clip_id, text) in enumerate(said)
     ]
-    batch = Batch(tables.from_rows("candidates", asked), {"embeddings": embedded})
-    result = serve(Similarity(embedder()), batch, context)
-    scores = [row["score"] for row in result.rows]
-    assert [row["candidate_id"] for row in result.rows] == ["c0:0", "c0:1", "c1:2"]
+    sides = {"embeddings": embedded, "clips": clips} | {
+        table: tables.schema(table).empty_table() for table in ("evidence", "classes")
+    }
+    result = serve(Similarity(embedder()), Batch(tables.from_rows("candidates", asked), sides), context)
+    whole = [row for row in result.rows if row["scorer"] == "ear"]
+    scores = [row["score"] for row in whole]
+    assert [row["candidate_id"] for row in whole] == ["c0:0", "c0:1", "c1:2"]
     assert scores[0] > 0.99
     assert scores[2] > 0.99
     assert scores[1] < 0.3

@@ -5,39 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
+import pyarrow as pa
+from refine_rows import clip_row, group_row
 
 from pipelines.core.stage import Batch, Context, Result, conserve
 from pipelines.core.workspace import Workspace
 from pipelines.describe.stage import Describe
 from pipelines.listen.evidence import evidence_row
-from pipelines.refine.decide import Decide, decide
+from pipelines.refine.decide import Decide
 from pipelines.refine.score import Score
+from pipelines.refine.texts import TextChecks
+from pipelines.refine.weigh import Weigh
 from pipelines.unify.names import default_index
 from pipelines.unify.stage import classes_of
 from schemas import tables
-
-
-def clip_row(clip_id: str) -> dict[str, Any]:
-    return {
-        "clip_id": clip_id, "record_id": clip_id, "dataset": clip_id.split("-")[0], "split": "test",
-        "recording_id": f"fs:{clip_id}", "duration_s": 10.0, "sample_rate": 32000, "source_path": "a.wav",
-        "source_start_s": 0.0, "source_rate": 32000, "source_channels": 1, "source_decoder": "soundfile",
-        "claimed_s": 10.0, "decoded_s": 10.0, "note": None, "gain_db": 0.0, "excerpt_s": 0.0, "sha256": "0", "licence": "cc0",
-        "channel": "mean", "dc_offset": 0.0, "clipped_share": 0.0,
-        "attribution": None, "tar": "x.tar", "offset": 0, "size": 1,
-    }  # fmt: skip
-
-
-def group_row(clip_id: str) -> dict[str, Any]:
-    return {
-        "clip_id": clip_id,
-        "record_id": clip_id,
-        "group_id": clip_id,
-        "recordings": 1,
-        "links": [],
-        "split": "test",
-    }
 
 
 def run(root: Path, clips: dict[str, list[dict[str, Any]]], min_agreement: float = 0.75) -> dict[str, dict[str, Any]]:
@@ -61,12 +42,16 @@ def run(root: Path, clips: dict[str, list[dict[str, Any]]], min_agreement: float
         batch = Batch(side[stage.reads[0]], {name: side[name] for name in stage.reads[1:]})
         result = stage.process(batch, context)
         conserve(stage, side[stage.reads[0]].column(keys).to_pylist(), result)
-        side[stage.writes] = tables.from_rows(stage.writes, result.rows)
+        made = tables.from_rows(stage.writes, result.rows)
+        side[stage.writes] = pa.concat_tables([side[stage.writes], made]) if stage.writes in side else made
         return result
 
     serve(Describe("prompts/grammar.yaml", ("short", "detailed", "temporal"), 2), "clip_id")
     scores = serve(Score(), "candidate_id").rows
-    captions = serve(Decide(min_agreement), "clip_id").rows
+    serve(TextChecks(), "candidate_id")
+    side["gates"] = tables.schema("gates").empty_table()
+    serve(Weigh(min_agreement, None), "candidate_id")
+    captions = serve(Decide(), "clip_id").rows
     return {row["candidate_id"]: row for row in scores} | {row["clip_id"]: row for row in captions}
 
 
@@ -100,7 +85,7 @@ def test_five_captions_of_a_clip_check_one_another(tmp_path: Path) -> None:
     found = run(tmp_path, {"d-1": [caption(text) for text in texts]})
     assert found["d-1:published:0"]["score"] == 1.0
     assert found["d-1:published:2"]["unsupported"] == []  # captions are no full account of what is heard
-    assert (found["d-1:published:2"]["supported"], found["d-1:published:2"]["claims"]) == (1, 3)
+    assert (found["d-1:published:2"]["supported"], found["d-1:published:2"]["claims"]) == (1, 4)
     assert found["d-1:published:2"]["evidence_ids"] == [
         "d-1:publisher:0",
         "d-1:publisher:1",
@@ -125,41 +110,4 @@ def test_reversed_order_costs_a_published_caption_its_place(tmp_path: Path) -> N
     found = run(tmp_path, {"d-1": [*timed, caption("A dog barks, then a siren wails.")]})
     assert found["d-1:published:0"]["unsupported"] == ["dog barks, then a siren wails"]
     assert found["d-1"]["candidate_id"].startswith("d-1:grammar-temporal:")
-    assert found["d-1"]["reasons"] == ["3 of 3 claims supported"]
-
-
-def candidate(name: str, text: str) -> dict[str, Any]:
-    return {"candidate_id": name, "text": text, "method": "grammar"}
-
-
-def score(value: float | None, supported: int, *unsupported: str) -> dict[str, Any]:
-    return {"score": value, "supported": supported, "unsupported": list(unsupported)}
-
-
-def test_the_best_candidate_has_the_highest_score_then_more_claims_then_more_words() -> None:
-    a, b, c = candidate("a", "Short."), candidate("b", "Longer text."), candidate("c", "Longer test.")
-    assert decide([(a, score(None, 0)), (b, score(0.1, 1))], 0.5)["candidate_id"] == "b"
-    assert decide([(a, score(1.0, 2)), (b, score(1.0, 1))], 0.5)["candidate_id"] == "a"
-    assert decide([(a, score(1.0, 1)), (c, score(1.0, 1)), (b, score(1.0, 1))], 0.5)["candidate_id"] == "b"
-
-
-def test_among_equal_scores_a_published_caption_is_best() -> None:
-    mine, theirs = candidate("a", "A longer text."), candidate("b", "Theirs.") | {"method": "published"}
-    assert decide([(mine, score(1.0, 3)), (theirs, score(1.0, 1))], 0.5)["candidate_id"] == "b"
-    assert decide([(mine, score(1.0, 1)), (theirs, score(0.9, 3))], 0.5)["candidate_id"] == "a"
-
-
-@pytest.mark.parametrize(
-    ("value", "decision"), [(0.75, "accepted"), (0.74, "refused"), (0.0, "refused"), (None, "abstained")]
-)
-def test_the_bound_belongs_to_the_accepted(value: float | None, decision: str) -> None:
-    assert decide([(candidate("a", "A."), score(value, 0))], 0.75)["decision"] == decision
-
-
-def test_reasons_say_what_was_counted_and_what_was_missing() -> None:
-    row = decide([(candidate("a", "A dog and a violin."), score(0.5, 1, "violin"))], 0.75)
-    assert row["reasons"] == [
-        "1 of 2 claims supported",
-        "unsupported: violin",
-        "agreement 0.50 is below 0.75",
-    ]
+    assert found["d-1"]["reasons"] == ["4 of 4 claims supported"]
