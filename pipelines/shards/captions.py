@@ -21,9 +21,10 @@ class CaptionShards(Stage):
     from one split into another as ``leaks_into_<split>``.
 
     Beside the accepted caption and all classes, the JSON holds what training may learn from: ``captions``, the accepted one
-    and every other in its language that is accepted and agrees with the evidence as well; ``labels``, the classes that the publisher's labels name, and ``state``,
-    which says whether a class that is not among them is absent or unknown; ``events``, the publisher's timed labels. What
-    a listener heard is in neither: one model's answers are no truth to train another on.
+    and every other in its language that is accepted and agrees with the evidence as well; ``labels``, the classes that the
+    publisher's labels name, and ``state``, which says whether a class that is not among them is absent or unknown;
+    ``events``, the publisher's timed labels. What a listener heard is in neither: one model's answers are no truth to train
+    another on.
     """
 
     max_samples: int

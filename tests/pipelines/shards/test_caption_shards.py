@@ -32,7 +32,7 @@ def served(
         "clips": tables.from_rows("clips", [row("clips", **clip, **place) for clip in clips]),
     } | {
         table: tables.from_rows(table, [row(table, **each) for each in sides_.get(table, [])])
-        for table in ("classes", "evidence", "candidates", "scores")
+        for table in ("classes", "evidence", "candidates", "scores", "verdicts")
     }
     result = stage.process(Batch(tables.from_rows("captions", captions), sides), Context(workspace, ".", 1, 1))
     conserve(stage, [caption["clip_id"] for caption in captions], result)
@@ -71,7 +71,8 @@ def test_a_sample_tells_what_the_publisher_labelled_and_when_and_every_caption_t
     candidates = [{"candidate_id": key, "text": text} for key, (text, _) in texts.items()]
     scores = [{"candidate_id": key, "scorer": "agreement", "score": score} for key, (_, score) in texts.items()]
     accepted = row("captions", clip_id="a", decision="accepted", caption="A dog barks.", score=1.0)
-    sides = {"evidence": said, "classes": known, "candidates": candidates, "scores": scores}
+    verdicts = [{"candidate_id": key, "decision": "accepted"} for key in texts]
+    sides = {"evidence": said, "classes": known, "candidates": candidates, "scores": scores, "verdicts": verdicts}
     of_clip = {table: [{"clip_id": "a", **each} for each in rows] for table, rows in sides.items()}
     (blob,) = served(str(tmp_path), [{"clip_id": "a", "licence": "by"}], [accepted], **of_clip).blobs
     sample = json.loads(blob.members["json"])
@@ -117,17 +118,31 @@ def test_a_sample_carries_the_publishers_labels_and_their_times_and_not_what_a_l
     ]
 
 
-def test_a_sample_carries_every_caption_that_was_scored_as_high_as_its_own(tmp_path):
+def test_a_sample_carries_every_accepted_caption_of_its_language_that_was_scored_as_high_as_its_own(tmp_path):
     texts = {"p:0": "Rain falls.", "g:0": "It rains.", "g:1": "A dog barks.", "g:2": "It rains.", "g:3": "Drops."}
-    scores = {"p:0": 1.0, "g:0": 1.0, "g:1": 0.5, "g:2": 1.0, "g:3": None}
-    accepted = row("captions", clip_id="a", decision="accepted", caption="It rains.", candidate_id="g:0", score=1.0)
+    texts |= {"g:4": "Rain, rain.", "g:5": "Es regnet."}
+    scores = {"p:0": 1.0, "g:0": 1.0, "g:1": 0.5, "g:2": 1.0, "g:3": None, "g:4": 1.0, "g:5": 1.0}
+    languages = {"p:0": None, "g:5": "de"}
+    accepted = row(
+        "captions", clip_id="a", decision="accepted", caption="It rains.", candidate_id="g:0", score=1.0, language="en"
+    )
     sample = only(
         served(
             str(tmp_path),
             [{"clip_id": "a", "licence": "by"}],
             [accepted],
-            candidates=[{"candidate_id": key, "clip_id": "a", "text": text} for key, text in texts.items()],
-            scores=[{"candidate_id": key, "clip_id": "a", "score": score} for key, score in scores.items()],
+            candidates=[
+                {"candidate_id": key, "clip_id": "a", "text": text, "language": languages.get(key, "en")}
+                for key, text in texts.items()
+            ],
+            scores=[
+                {"candidate_id": key, "clip_id": "a", "score": score, "scorer": "agreement"}
+                for key, score in scores.items()
+            ],
+            verdicts=[
+                {"candidate_id": key, "clip_id": "a", "decision": "refused" if key == "g:4" else "accepted"}
+                for key in texts
+            ],
         )
     )
     assert (sample["caption"], sample["captions"]) == ("It rains.", ["It rains.", "Rain falls."])
