@@ -33,6 +33,7 @@ from pipelines.refine.score import Score
 from pipelines.refine.similarity import Similarity
 from pipelines.refine.strata import Strata
 from pipelines.refine.texts import TextChecks
+from pipelines.refine.trim import Trim
 from pipelines.refine.weigh import Weigh
 from pipelines.shards.captions import CaptionShards
 from pipelines.unify.stage import Unify
@@ -110,8 +111,10 @@ def _captions(recipe: Recipe, embedders: list[Chosen[Embedder]]) -> list[Stage]:
         Gate(refine.false_accepts),
         Weigh(refine.min_agreement, refine.false_accepts),
     ]
-    for round in range(2, describe.rounds + 1):
-        writers = _writers(recipe, round)
+    rounds = [(round, _writers(recipe, round)) for round in range(2, describe.rounds + 1)]
+    if refine.trim:
+        rounds.append((describe.rounds + 1, [Trim(describe.rounds + 1, eyes, refine.sentences)]))
+    for round, writers in rounds:
         names = tuple(writer.name for writer in writers)
         judging = [*judges("candidates", round, names), checked(round, names)]
         scorers = tuple(stage.name for stage in judging)

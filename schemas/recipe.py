@@ -228,6 +228,10 @@ class Refine(Section):
     sentences: bool = Field(
         False, description="true: sounds are also known by sentence embeddings of their names; needs the extra `text`"
     )
+    trim: bool = Field(
+        False,
+        description="true: where no caption of a clip is good enough, those with unsupported clauses are proposed without them",
+    )
     banned: list[str] = Field([], description="words and phrases that may not stand in a caption, in any case")
 
 

@@ -16,13 +16,16 @@ class Evidence:
     """What is known of the clips of a batch, read once per clip.
 
     Args:
-        batch: has the side tables ``clips``, ``classes`` and ``evidence``.
+        batch: has the side tables ``classes`` and ``evidence``, and ``clips`` unless its own rows are those.
         eyes: listeners that were asked about pictures.
     """
 
     def __init__(self, batch: Batch, eyes: Collection[str] = ()) -> None:
-        tables = ("evidence", "classes", "clips")
-        self._evidence, self._classes, self._clips = (batch.grouped(table, "clip_id") for table in tables)
+        self._evidence, self._classes = (batch.grouped(table, "clip_id") for table in ("evidence", "classes"))
+        of_clips = "clips" in batch.sides
+        self._clips = (
+            batch.grouped("clips", "clip_id") if of_clips else {row["clip_id"]: [row] for row in batch.rows.to_pylist()}
+        )
         self._eyes = eyes
         self._known: dict[str, tuple[list[Ground], Facts, Told]] = {}
 

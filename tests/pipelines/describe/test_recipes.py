@@ -15,12 +15,14 @@ import yaml
 from llm_server import Answer, Asked, serving
 
 from pipelines.assemble import stages_of
+from pipelines.catalog.query import dicts
+from pipelines.cli import main
 from pipelines.core.drive import drive
 from pipelines.core.graph import build_graph
 from pipelines.core.progress import Progress
 from pipelines.core.stage import Context
 from pipelines.core.work import Work
-from pipelines.core.workspace import open_workspace
+from pipelines.core.workspace import Workspace, open_workspace
 from pipelines.describe.prompts import load_prompt
 from pipelines.describe.write import Write
 from pipelines.engines.inline import InlineEngine
@@ -163,3 +165,54 @@ def test_the_models_that_a_recipe_names_are_known(name):
 
 def test_each_recipe_says_how_a_hosted_model_is_named():
     assert all("key_env" in (configs_dir() / f"{name}.yaml").read_text() for name in RECIPES)
+
+
+RIGHT, WRONG = "A dog barks somewhere in front of the house.", "A cat meows somewhere in front of the house."
+EXPORTS = {
+    "wavcaps": ("wavcaps", "json_files/AudioSet_SL/as_final.json"),
+    "audiosetcaps": ("audiosetcaps", "audiosetcaps_caption.csv"),
+    "sound_vecaps": ("sound_vecaps", "Sound-VECaps_full.csv"),
+    "auto_acd": ("huggingface", "data/train-00000-of-00001.parquet"),
+    "earloom": ("huggingface", "data/train-00000-of-00001.parquet"),
+}
+
+
+def learns(asked: Asked) -> Answer:
+    """Answer as :func:`answer` does, but name a cat where a dog barks until it is told that nothing supports it."""
+    told = re.findall(r"^<clip ?(\d*)>\n(.*?)\n?^</clip>$", asked.text, re.MULTILINE | re.DOTALL)
+    if not told or told[0][0]:
+        return answer(asked)
+    barks, corrected = "Bark" in told[0][1], "meows" in told[0][1]
+    return Answer((RIGHT if corrected else WRONG) if barks else answer(asked).text)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_runs_to_captions_which_are_proved_and_exported(name, world, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(service_module, "_service", None)
+    run, own = tmp_path / "run", raw(name)
+    rounds = own["describe"].get("rounds", 1)
+    with serving(learns if rounds > 1 else answer) as server:
+        sets = [f"endpoints.{place}.base_url={server.base_url}" for place in own["endpoints"]]
+        sets += [f"data.root={world}", "partitions=1", "listen.listeners=[facts]", "listen.embedders=[demo_clap]"]
+        sets += [f"data.datasets.{n}.path={each['adapter']}" for n, each in enumerate(own["data"]["datasets"])]
+        words = [word for each in sets for word in ("--set", each)]
+        command = ["run", str(configs_dir() / f"{name}.yaml"), "--out", str(run), "--engine", "inline", "--quiet"]
+        assert main([*command, *words]) == 0, capsys.readouterr().err
+        paid = server.paid.total()
+        assert main([*command, *words]) == 0
+        assert server.paid.total() == paid
+    assert main(["verify", str(run)]) == 0, capsys.readouterr().out
+    captions = {row["clip_id"]: row for row in dicts(Workspace(str(run)), "SELECT * FROM captions")}
+    barking = next(row for clip_id, row in captions.items() if "aaaaaaaaaa1" in clip_id)
+    assert barking["decision"] == "accepted"
+    # The writer named a cat in the first round, and mended it in the second; of `earloom` the grammar's is as good.
+    assert (
+        barking["caption"] == RIGHT
+        if own["describe"].get("styles") == [] and rounds > 1
+        else "dog" in barking["caption"]
+    )
+    form, file = EXPORTS[name]
+    assert main(["export", str(run), "--as", form, "--out", str(tmp_path / "out")]) == 0, capsys.readouterr().err
+    found = tmp_path / "out" / file
+    told = pq.read_table(found).column("caption").to_pylist() if found.suffix == ".parquet" else found.read_text()
+    assert barking["caption"] in told
