@@ -10,9 +10,9 @@ import yaml
 from pipelines.assemble import stages_of
 from pipelines.catalog import query
 from pipelines.core.commit import ALL
-from pipelines.core.graph import build_graph
 from pipelines.core.work import Work, survey, why
 from pipelines.core.workspace import Workspace
+from pipelines.made import made
 from pipelines.seal import read_seal
 from schemas.errors import RunStopped, UserError
 from schemas.recipe import parse_recipe
@@ -33,6 +33,8 @@ TELLING = """
 def status(workspace: Workspace) -> dict[str, Any]:
     """Return per stage: partitions committed and in all, rows in and out, rejects, drops, seconds; and whether it is sealed.
 
+    Of a run that is not, `absent` says by stage why what made it cannot be asked; it is then known by its folder.
+
     Raises:
         UserError: the folder holds no run.
         RunStopped: its seal was altered.
@@ -45,10 +47,14 @@ def status(workspace: Workspace) -> dict[str, Any]:
         seal = read_seal(workspace)
     except ValueError:
         raise RunStopped(f"{workspace.root}: its seal was altered; `earloom verify` says more") from None
-    # What is sealed is what was made, also where prompts or tables have changed since.
-    folders = {node.stage.name: node.folder for node in build_graph(stages_of(recipe), recipe.seed)} | (
-        seal["stages"] if seal else {}
-    )
+    absent: dict[str, str] = {}
+    if seal:
+        # What is sealed is what was made, also where prompts or tables have changed since.
+        order = [stage.name for stage in stages_of(recipe, check=False) if stage.name in seal["stages"]]
+        folders = {name: seal["stages"][name] for name in (*order, *seal["stages"])}
+    else:
+        here = made(workspace, recipe, {})
+        folders, absent = {node.stage.name: node.folder for node in here.nodes}, here.absent
     stages = []
     for name, folder in folders.items():
         markers = survey(folder, workspace).markers
@@ -67,11 +73,12 @@ def status(workspace: Workspace) -> dict[str, Any]:
                 "seconds": round(sum(m.seconds for m in found), 3),
             }
         )
-    return {"name": recipe.name, "root": workspace.root, "finished": seal is not None, "stages": stages}
+    state = {"name": recipe.name, "root": workspace.root, "finished": seal is not None, "stages": stages}
+    return state | {"absent": absent}
 
 
 def status_table(state: dict[str, Any]) -> str:
-    """Return the status as a table with one line of words below."""
+    """Return the status as a table with one line of words below, and one for each thing that is not here."""
     names = ["stage", "committed", "rows in", "rows out", "rejects", "drops", "seconds"]
     found = [
         (
@@ -86,7 +93,11 @@ def status_table(state: dict[str, Any]) -> str:
         for s in state["stages"]
     ]
     words = "finished and sealed" if state["finished"] else "not finished; the same `earloom run` goes on from here"
-    return f"{query.render(names, found, 'table')}\n\n{state['name']} in {state['root']}: {words}"
+    lines = [query.render(names, found, "table"), "", f"{state['name']} in {state['root']}: {words}"]
+    for gone in dict.fromkeys(state["absent"].values()):
+        stages = ", ".join(name for name, each in state["absent"].items() if each == gone)
+        lines.append(f"{gone}; so what is committed of {stages} is told by its folder alone")
+    return "\n".join(lines)
 
 
 def plan_table(work: Work) -> str:

@@ -18,14 +18,14 @@ import soundfile
 import yaml
 
 from pipelines import attribution
-from pipelines.assemble import stages_of
 from pipelines.core.commit import ALL, Marker, parse_marker
-from pipelines.core.graph import Node, build_graph, spans_all
+from pipelines.core.graph import Node, spans_all
 from pipelines.core.work import content_read
 from pipelines.core.workspace import Workspace
 from pipelines.identity.groups import home
 from pipelines.ingest.store import from_store
 from pipelines.llm.service import FOLDER as LEDGER
+from pipelines.made import made
 from pipelines.mix.conflict import present
 from pipelines.mix.levels import scaled, snr_db
 from pipelines.mix.render import sample_json, stems_of
@@ -94,9 +94,9 @@ class _Check:
     @cached_property
     def nodes(self) -> dict[str, Node]:
         """The stages of the recipe with the identities that were sealed, which later prompts or versions do not change."""
-        recipe = self.recipe
+        here = made(self.workspace, self.recipe, self.seal["stages"])
         sealed: dict[str, Node] = {}
-        for node in build_graph(stages_of(recipe), recipe.seed):
+        for node in here.nodes:
             name = node.stage.name
             if name in self.seal["stages"]:
                 identity = json.loads(self.workspace.read(f"{self.seal['stages'][name]}/stage.json"))
@@ -106,6 +106,9 @@ class _Check:
                     self.verdict.notes.append(
                         f"stage {name}: was made with other prompts, tables, models or code than are here now"
                     )
+        for why in dict.fromkeys(here.absent.values()):
+            stages = ", ".join(name for name, words in here.absent.items() if words == why)
+            self.verdict.notes.append(f"{why}; so nothing is said of what is here now, but of the files of {stages}")
         return sealed
 
     @cached_property
@@ -212,7 +215,8 @@ class _Check:
             wanted = range(self.partitions) if partition == ALL else [partition]
             out = [self._parquet(f"{node.folder}/p{p:05d}.parquet") for p in wanted]
             for table in out:
-                if not table.schema.equals(stage.schema(), check_metadata=False):
+                first = columns.setdefault(name, table.schema)
+                if not _alike(table.schema, tables.schema(stage.writes)) or table.schema != first:
                     self.wrong(
                         f"stage {name}: its table has other columns than version {tables.VERSION} of {stage.writes}"
                     )
@@ -417,6 +421,14 @@ class _Check:
             if not (sample["split"] == facts["split"] == split and f"/{split}-" in sample["tar"]):
                 self.wrong(f"sample {sample['sample_id']}: is not in its group's split")
         self.verdict.looked_at["captions"] = len(samples)
+
+
+def _alike(found: pa.Schema, stated: pa.Schema) -> bool:
+    """Say whether columns are as stated, but for the length of a vector, which is its model's and may be known to nobody here."""
+    for index, column in enumerate(found):
+        if pa.types.is_fixed_size_list(column.type):
+            found = found.set(index, column.with_type(pa.list_(column.type.value_type)))
+    return bool(found.equals(stated, check_metadata=False))
 
 
 def _bytes_of(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.core.commit import ALL
@@ -40,8 +41,12 @@ def read_of(reader: Node, source: Node, partition: int) -> int:
     return ALL if source.stage.writes in reader.stage.whole and spans_all(source) else partition
 
 
-def build_graph(stages: list[Stage], run_seed: int) -> list[Node]:
+def build_graph(
+    stages: list[Stage], run_seed: int, revisions: Callable[[Stage], dict[str, str]] | None = None
+) -> list[Node]:
     """Wire ``stages``, given in the order of the data's flow: each reads what earlier ones write.
+
+    ``revisions`` tells a stage's revisions; None: the stage itself does.
 
     Raises:
         UserError: two stages of one name, or a table that no earlier stage writes.
@@ -64,7 +69,7 @@ def build_graph(stages: list[Stage], run_seed: int) -> list[Node]:
             "version": stage.version,
             "tables": tables.VERSION,
             "params": stage.params(),
-            "revisions": stage.revisions(),
+            "revisions": revisions(stage) if revisions else stage.revisions(),
             "inputs": [node.fingerprint for node in inputs],
         }
         if stage.seeded:
