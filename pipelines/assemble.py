@@ -27,6 +27,7 @@ from pipelines.mix.render import Render
 from pipelines.refine.decide import Decide
 from pipelines.refine.gate import Gate
 from pipelines.refine.ground import Ground
+from pipelines.refine.judge import Judge
 from pipelines.refine.judged import Of
 from pipelines.refine.probes import Probes
 from pipelines.refine.score import Score
@@ -95,6 +96,7 @@ def _captions(recipe: Recipe, embedders: list[Chosen[Embedder]]) -> list[Stage]:
         return [
             Score(of, round, writers, eyes, refine.sentences),
             *(Similarity(embedder, describe.phrases, of, round, writers) for embedder in embedders),
+            *_judge(recipe, of, round, writers),
         ]
 
     def checked(round: int = 1, writers: tuple[str, ...] = ()) -> Stage:
@@ -128,6 +130,14 @@ def _writers(recipe: Recipe, round: int) -> list[Stage]:
         Write(writer, endpoint_of(endpoints, writer.endpoint, f"describe.write {writer.name}"), phrases, round)
         for writer in recipe.describe.write
     ]
+
+
+def _judge(recipe: Recipe, of: Of, round: int, writers: tuple[str, ...]) -> list[Stage]:
+    asked, phrases, sentences = recipe.refine.judge, recipe.describe.phrases, recipe.refine.sentences
+    if asked is None:
+        return []
+    endpoint = endpoint_of(recipe.endpoints, asked.endpoint, "refine.judge")
+    return [Judge(asked, endpoint, phrases, of, round, writers, sentences)]
 
 
 def _transcribers(recipe: Recipe) -> list[Stage]:

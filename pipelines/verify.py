@@ -209,6 +209,7 @@ class _Check:
 
     def conservation(self) -> None:
         """Rows in = rows out + rejects + drops, key by key, and as many as the marker says."""
+        columns: dict[str, pa.Schema] = {}
         for (name, partition), marker in sorted(self.markers.items()):
             node = self.nodes[name]
             stage, files = node.stage, marker.files

@@ -191,6 +191,13 @@ class Transcribe(Section):
         return self
 
 
+class Judge(Section):
+    """A language model that says of each claim of a caption whether what is known of the clip supports it."""
+
+    endpoint: str = Field(description="one of `endpoints`")
+    prompt: str = Field("prompts/judge.yaml", description="file of the prompt, relative to configs/")
+
+
 def endpoint_of(endpoints: Mapping[str, Endpoint], name: str, key: str) -> Endpoint:
     """Return the endpoint of a name; UserError if there is none, with ``key`` as the place that named it."""
     if name in endpoints:

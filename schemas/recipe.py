@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from schemas.endpoints import Ask, Endpoint, Transcribe
+from schemas.endpoints import Ask, Endpoint, Judge, Transcribe
 from schemas.errors import UserError
 from schemas.section import Decibels, Name, Seconds, Section
 
@@ -233,6 +233,7 @@ class Refine(Section):
         description="true: where no caption of a clip is good enough, those with unsupported clauses are proposed without them",
     )
     banned: list[str] = Field([], description="words and phrases that may not stand in a caption, in any case")
+    judge: Judge | None = Field(None, description="if given, a language model judges the claims of every caption too")
 
 
 class Mix(Section):
@@ -449,6 +450,15 @@ _MENDS = {
 """Our words where pydantic's speak of its own types."""
 
 
+_PATTERNS = {
+    "base_url": "write a URL that begins with http:// or https://",
+    "key_env": "write the name of an environment variable, in capitals, not the key itself",
+    "responses": "write a whole path, or a URL",
+    "language": "write an ISO 639 code such as en",
+}
+"""Likewise where a setting's form is one of its own."""
+
+
 def _explain(error: ValidationError) -> str:
     """Return the first thing wrong: key, value, mend."""
     # A misspelt key is also a missing one; the misspelling is what helps.
@@ -468,6 +478,7 @@ def _explain(error: ValidationError) -> str:
         wanted = "write two numbers, [low, high]" if path[-1].isdigit() else "add it"
         return f"{key}: missing; {wanted}"
     words = _MENDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    words = _PATTERNS.get(path[-1], words) if problem["type"] == "string_pattern_mismatch" else words
     return f"{key}: {value} will not do: {words}"
 
 

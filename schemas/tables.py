@@ -117,14 +117,15 @@ _SCORE = (
         "scorer",
         _S,
         "`agreement`: share of the checkable claims that the evidence supports; `texts`: share of the checks of its text alone "
-        "that it passes; `<embedder>`: cosine of caption and clip; `<embedder>:window`: of the nearest window; "
+        "that it passes; `judge`: share of the claims it can tell of that a language model finds supported, see `refine.judge`; "
+        "`<embedder>`: cosine of caption and clip; `<embedder>:window`: of the nearest window; "
         "`<embedder>:relative`: less that of the clip's labels; `<embedder>:margin`: less the mean of other clips' captions",
     ),
     Column("revision", _S, "the scorer's revision"),
     Column(
         "score",
         _F,
-        "of `agreement` and `texts` in [0, 1]; of an embedder in [-1, 1], `relative` and `margin` in [-2, 2], comparable within "
+        "of `agreement`, `texts` and `judge` in [0, 1]; of an embedder in [-1, 1], `relative` and `margin` in [-2, 2], comparable within "
         "one clip; null: unknown, which is not 0, for no claim can be checked, or there is nothing to compare with",
         True,
     ),
@@ -138,9 +139,10 @@ _SCORE = (
     Column(
         "unsupported",
         STRINGS,
-        "the claims without support, in the caption's own words; of `texts` the checks that fail",
+        "the claims without support, of `judge` those that it finds contradicted, in the caption's own words; of `texts` the checks "
+        "that fail",
     ),
-    Column("evidence_ids", STRINGS, "the evidence that supports a claim"),
+    Column("evidence_ids", STRINGS, "the evidence that supports a claim; of `judge` and embedders none is named"),
 )
 
 TABLES: dict[str, pa.Schema] = {

@@ -31,10 +31,11 @@ def explain(workspace: Workspace, key: str) -> dict[str, Any]:
         "records": _where(workspace, "records", "record_id", records),
         "clips": clips,
     }
-    for table in ("evidence", "classes", "candidates", "scores", "captions", "rejects", "drops"):
-        story[table] = _where(
-            workspace, table, "clip_id", sorted({*ids, *(records if table in ("rejects", "drops") else ())})
-        )
+    for table in ("evidence", "classes", "candidates", "scores", "claims", "verdicts", "captions"):
+        story[table] = _where(workspace, table, "clip_id", ids)
+    candidates = [row["candidate_id"] for row in story["candidates"]]
+    for table in ("rejects", "drops"):
+        story[table] = _where(workspace, table, "clip_id", sorted({*ids, *records, *candidates}))
     story["samples"] = dicts(
         workspace, "SELECT * FROM samples WHERE kind = 'caption' AND list_contains($1, clip_id)", [ids]
     )
@@ -73,21 +74,56 @@ def _near(workspace: Workspace, key: str) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+_OF_CANDIDATES = ("scores", "claims", "verdicts")
+"""Tables that speak of candidates, and are told with them."""
+
+
 def tell(story: dict[str, Any]) -> str:
-    """Return a story as text: one paragraph per table, one line per row, nulls left out."""
+    """Return a story as text: one paragraph per table, one line per row, nulls left out.
+
+    Each candidate is told with its verdict, its claims and its scores, which have no paragraphs of their own.
+    """
     lines = [f"{story['kind']} {story['id']}"]
     for table, found in story.items():
-        if table in ("id", "kind") or not found:
+        if table in ("id", "kind", *_OF_CANDIDATES) or not found:
             continue
         lines += ["", f"{table} ({len(found)})"]
         for row in found:
-            lines.append(
-                "  "
-                + "  ".join(
-                    f"{name}={_short(value)}" for name, value in row.items() if value is not None and value != []
-                )
-            )
+            lines += _candidate(row, story) if table == "candidates" else [f"  {_pairs(row)}"]
     return "\n".join(lines)
+
+
+def _candidate(row: dict[str, Any], story: dict[str, Any]) -> list[str]:
+    """Return the lines of one candidate: its text, what was decided and why, its claims, its scores, how it was written."""
+    own = {
+        table: [each for each in story[table] if each["candidate_id"] == row["candidate_id"]]
+        for table in _OF_CANDIDATES
+    }
+    verdict: dict[str, Any] = own["verdicts"][0] if own["verdicts"] else {"decision": "not judged", "reasons": []}
+    lines = [f"  {row['candidate_id']}  {verdict['decision']}", f"    {row['text']}"]
+    lines += [f"    because  {reason}" for reason in verdict["reasons"]]
+    for claim in sorted(own["claims"], key=lambda claim: (claim["start"], claim["end"], claim["claim_id"])):
+        words = f"{claim['kind']} {_short(claim['text'])!r}: {claim['reason']}"
+        lines.append(f"    claim    {claim['verdict']}  {words}{_evidence(claim)}")
+    scores = [
+        f"{each['scorer']}={'unknown' if each['score'] is None else _short(each['score'])}" for each in own["scores"]
+    ]
+    lines += [f"    scores   {'  '.join(scores)}"] if scores else []
+    written = {
+        key: value for key, value in row.items() if key not in ("candidate_id", "clip_id", "text", "evidence_ids")
+    }
+    return [*lines, f"    written  {_pairs(written)}{_evidence(row)}"]
+
+
+def _evidence(row: dict[str, Any]) -> str:
+    """Return the first of a row's evidence, by what its names have beside their clip's."""
+    ids = [key.removeprefix(f"{row['clip_id']}:") for key in row["evidence_ids"]]
+    more = f" and {len(ids) - 4} more" if len(ids) > 4 else ""
+    return f"  [{', '.join(ids[:4])}{more}]" if ids else ""
+
+
+def _pairs(row: dict[str, Any]) -> str:
+    return "  ".join(f"{name}={_short(value)}" for name, value in row.items() if value is not None and value != [])
 
 
 def _short(value: Any) -> str:

@@ -145,3 +145,18 @@ def test_whole_numbers_are_fine_where_seconds_are_wanted(recipe):
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_recipe_of_ours_loads(path):
     assert load_recipe(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("base_url=localhost:80", "begins with http:// or https://"),
+        ("responses=~nobody/x", "write a whole path, or a URL"),
+        ("key_env=my key", "the name of an environment variable"),
+    ],
+)
+def test_a_setting_of_a_form_of_its_own_is_told_that_form(setting, words):
+    from schemas.ontology import configs_dir
+
+    with pytest.raises(UserError, match=words):
+        load_recipe(configs_dir() / "earloom.yaml", (f"endpoints.writer.{setting}",))
