@@ -194,7 +194,10 @@ def _plan(options: argparse.Namespace) -> int:
         job = prepare(load_recipe(options.recipe, tuple(options.set)), options.out or f"{nowhere}/new", make=False)
     print(plan_table(Work(job.nodes, job.context)))
     for stage, expected in estimates(job.recipe, job.nodes, job.context):
-        print(f"\n{stage}, of the whole run: {expected.words()}")
+        words = (
+            expected.words() if expected else "a request per caption that will have been written; not told beforehand"
+        )
+        print(f"\n{stage}, of the whole run: {words}")
     return 0
 
 

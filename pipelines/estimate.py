@@ -41,8 +41,8 @@ class Asks(Protocol):
         """Return what is asked about a batch."""
 
 
-def estimates(recipe: Recipe, nodes: Sequence[Node], context: Context) -> list[tuple[str, Estimate]]:
-    """Return, per stage that asks an endpoint, what it will come to.
+def estimates(recipe: Recipe, nodes: Sequence[Node], context: Context) -> list[tuple[str, Estimate | None]]:
+    """Return, per stage that asks an endpoint, what it will come to; None where it asks about captions yet to be written.
 
     Nothing has been heard yet: a question that what is heard may open is reckoned as the publisher's labels open it, and a model's
     answer that a writer is told of as :data:`ASSUMED`. A clip per record is reckoned, of the greatest length that the recipe
@@ -54,8 +54,11 @@ def estimates(recipe: Recipe, nodes: Sequence[Node], context: Context) -> list[t
     index = next(node.stage for node in nodes if isinstance(node.stage, Index))
     records, count = _sample(index, context)
     batch = _batch(records, recipe, context, [node.stage for node in nodes if isinstance(node.stage, (Ask, AskHere))])
-    found = []
+    found: list[tuple[str, Estimate | None]] = []
     for stage in asking:
+        if stage.reads[0] != "clips":
+            found.append((stage.name, None))
+            continue
         name, endpoint = stage.asked
         requests = stage.requests(batch, context) if records else []
         expected = round(count * len(requests) / max(1, len(records)))

@@ -27,6 +27,7 @@ _WORDS = ("hum", "rustle", "clatter", "murmur", "splash", "rumble", "chirp", "hi
 _TAGGED = re.compile(r"<([a-z_]+)(?: (\d+))?>(.*?)</\1>", re.DOTALL)
 _LABEL = re.compile(r"^[^:\n]*: |[,;|\n]", re.MULTILINE)
 _KEY = re.compile(r'"([A-Za-z_]\w*)"')
+_CLAIMS = re.compile(r"<claims>\n(.*?)\n</claims>", re.DOTALL)
 _FORM = re.compile(r"\bJSON\b")
 
 _PASSING = (
@@ -108,14 +109,18 @@ def answer_of(asked: Asked, latency_s: float = 0.0) -> Answer:
 
     A chat is answered with a sentence that names the first labels that stand in its last message between tags, a numbered line
     for each pair of tags with a number; where there are none, with one that is drawn by the message's hash. Where JSON is asked
-    for (``response_format``, or the prompt says JSON and names keys in double quotes), the sentence stands under every key.
+    for (``response_format``, or the prompt says JSON and names keys in double quotes), the sentence stands under every key. A judge of
+    claims cannot tell.
     Tokens are reckoned as four bytes each.
     """
     if asked.path.endswith("/audio/transcriptions"):
         return _transcript(asked, latency_s)
     content = sentence(asked.text)
     wanted = asked.body.get("response_format") or {}
-    if "json_schema" in wanted:
+    if claims := _CLAIMS.search(asked.text):
+        told = range(1, len(claims[1].splitlines()) + 1)
+        content = json.dumps({f"claim_{number}": "cannot tell" for number in told})
+    elif "json_schema" in wanted:
         content = json.dumps(_fitting(wanted["json_schema"]["schema"], content))
     elif (wanted or _FORM.search(asked.text)) and (keys := _KEY.findall(asked.text)):
         content = json.dumps(dict.fromkeys(keys, content))

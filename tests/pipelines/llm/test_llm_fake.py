@@ -160,3 +160,12 @@ def test_the_command_says_where_it_serves_and_at_the_end_what_was_served(tmp_pat
 def test_a_wrong_argument_is_one_line(arguments, words):
     process = started(*arguments)
     assert process.communicate(timeout=60)[1].strip() == words
+
+
+def test_a_judge_of_claims_cannot_tell_whatever_form_is_asked_for(tmp_path):
+    from pipelines.refine.judge_answers import read_verdicts
+
+    prompt = "<clip>\nlabels: Dog\n</clip>\n<claims>\n1. source: dog\n2. action: barks\n</claims>\nGive the verdicts."
+    with faking() as (server, _):
+        (reply,) = asked(tmp_path, server, [question(prompt)], structured="json_object")
+    assert read_verdicts(reply.text, 2) == ("cannot tell", "cannot tell")
