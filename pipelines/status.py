@@ -96,7 +96,7 @@ def status_table(state: dict[str, Any]) -> str:
     lines = [query.render(names, found, "table"), "", f"{state['name']} in {state['root']}: {words}"]
     for gone in dict.fromkeys(state["absent"].values()):
         stages = ", ".join(name for name, each in state["absent"].items() if each == gone)
-        lines.append(f"{gone}; so what is committed of {stages} is told by its folder alone")
+        lines.append(f"{gone}; told from their folders alone: {stages}")
     return "\n".join(lines)
 
 

@@ -108,7 +108,7 @@ class _Check:
                     )
         for why in dict.fromkeys(here.absent.values()):
             stages = ", ".join(name for name, words in here.absent.items() if words == why)
-            self.verdict.notes.append(f"{why}; so nothing is said of what is here now, but of the files of {stages}")
+            self.verdict.notes.append(f"{why}; proved from the files alone: {stages}")
         return sealed
 
     @cached_property

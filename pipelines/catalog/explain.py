@@ -100,7 +100,8 @@ def _candidate(row: dict[str, Any], story: dict[str, Any]) -> list[str]:
         for table in _OF_CANDIDATES
     }
     verdict: dict[str, Any] = own["verdicts"][0] if own["verdicts"] else {"decision": "not judged", "reasons": []}
-    lines = [f"  {row['candidate_id']}  {verdict['decision']}", f"    {row['text']}"]
+    told = _pairs({key: verdict.get(key) for key in ("probability", "stratum")})
+    lines = [f"  {row['candidate_id']}  {verdict['decision']}  {told}".rstrip(), f"    {row['text']}"]
     lines += [f"    because  {reason}" for reason in verdict["reasons"]]
     for claim in sorted(own["claims"], key=lambda claim: (claim["start"], claim["end"], claim["claim_id"])):
         words = f"{claim['kind']} {_short(claim['text'])!r}: {claim['reason']}"

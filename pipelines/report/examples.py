@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 from pipelines.catalog.query import dicts
@@ -13,6 +14,9 @@ Row = dict[str, Any]
 CAPTIONS, MIXTURES = 12, 8
 LANES = 6
 """Most names that are drawn on a time line; the others are listed."""
+
+VERDICTS = ("supported", "unknown", "visual_only", "unsupported")
+"""Verdicts on claims, the worst last."""
 
 _SHARES = {"accepted": 6, "refused": 3, "abstained": 3}
 
@@ -48,10 +52,13 @@ def _captions(workspace: Workspace) -> list[Row]:
     worth = _grouped(workspace, "calibrated", "evidence_id", ids)
     known = _grouped(workspace, "classes", "class_name, class_id", ids)
     judged = _grouped(workspace, "scores", "scorer, candidate_id", ids)
+    claimed = _grouped(workspace, "claims", '"start", "end", claim_id', ids)
     for row in chosen:
         clip_id = row["clip_id"]
         row["scores"] = [item for item in judged[clip_id] if item["candidate_id"] == row["candidate_id"]]
-        support = {key for score in row["scores"] for key in score["evidence_ids"]}
+        row["claims"] = [item for item in claimed[clip_id] if item["candidate_id"] == row["candidate_id"]]
+        row["marked"] = marked(row["caption"] or "", row["claims"])
+        support = {key for item in (*row["scores"], *row["claims"]) for key in item["evidence_ids"]}
         calibrated = {item["evidence_id"]: item["probability"] for item in worth[clip_id]}
         evidence = [
             {**item, "supports": (key := item["evidence_id"]) in support, "probability": calibrated.get(key)}
@@ -124,6 +131,25 @@ def _grouped(workspace: Workspace, view: str, order: str, clip_ids: list[str]) -
     for row in dicts(workspace, sql, [clip_ids]):
         groups[row["clip_id"]].append(row)
     return groups
+
+
+def marked(text: str, claims: list[Row]) -> list[tuple[str, Row | None]]:
+    """Return a caption in pieces, each with the claim that it is part of; None: with none.
+
+    Where claims overlap, a word belongs to the shortest, and of equally long ones to the one that is worst off. White space
+    is part of a claim only between words of it.
+    """
+    owners: list[Row | None] = [None] * len(text)
+    said = [claim for claim in claims if claim["kind"] != "none"]
+    for claim in sorted(said, key=lambda claim: (claim["start"] - claim["end"], VERDICTS.index(claim["verdict"]))):
+        places = range(len(text))[claim["start"] : claim["end"]]
+        for place in places:
+            owners[place] = claim
+    inside = [n > 0 and owners[n - 1] is owners[min(n + 1, len(text) - 1)] for n in range(len(text))]
+    held = [owners[n] if inside[n] or not text[n].isspace() else None for n in range(len(text))]
+    pieces = groupby(zip(text, held, strict=True), key=lambda pair: id(pair[1]))
+    found = [list(piece) for _, piece in pieces]
+    return [("".join(letter for letter, _ in piece), piece[0][1]) for piece in found]
 
 
 def lanes(events: list[Row], seconds: float) -> tuple[list[Row], list[Row]]:

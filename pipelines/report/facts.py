@@ -208,30 +208,6 @@ def listeners(workspace: Workspace) -> dict[str, list[Row]]:
     return found
 
 
-def captions(workspace: Workspace) -> dict[str, list[Row]]:
-    """Return the methods with their decisions and median score, and the reasons of what was not accepted."""
-    return {
-        "methods": dicts(
-            workspace,
-            """
-            SELECT coalesce(captions.method, 'none') AS method, coalesce(candidates.style, 'none') AS style,
-                   count(*) AS n,
-                   count(*) FILTER (decision = 'accepted') AS accepted,
-                   count(*) FILTER (decision = 'refused') AS refused,
-                   count(*) FILTER (decision = 'abstained') AS abstained, median(score) AS score
-            FROM captions LEFT JOIN candidates USING (candidate_id)
-            GROUP BY ALL ORDER BY n DESC, method, style""",
-        ),
-        "reasons": dicts(
-            workspace,
-            """
-            SELECT decision, reason, count(*) AS n
-            FROM (SELECT decision, unnest(reasons) AS reason FROM captions)
-            WHERE decision <> 'accepted' GROUP BY ALL ORDER BY n DESC, decision, reason LIMIT 12""",
-        ),
-    }
-
-
 def mixtures(workspace: Workspace) -> Row:
     """Return how well the asked ratio was met, and up to 400 pairs of asked and achieved, in dB."""
     (row,) = dicts(

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipelines.core.workspace import Workspace
-from pipelines.report import facts
+from pipelines.report import facts, judging
 from pipelines.report.charts import Part, histogram, reliability, scatter
 from pipelines.report.examples import examples
 from pipelines.seal import seal_folder
@@ -48,6 +48,19 @@ SELECT evidence.* FROM evidence JOIN (
 SELECT captions.clip_id, caption, captions.score, unsupported
 FROM captions JOIN scores USING (candidate_id) WHERE decision = 'refused' AND claims IS NOT NULL
 ORDER BY captions.score""",
+    ),
+    (
+        "Every claim that the evidence speaks against, and why",
+        """\
+SELECT clip_id, kind, claims.text, reason, candidates.text AS caption
+FROM claims JOIN candidates USING (candidate_id, clip_id) WHERE verdict = 'unsupported' ORDER BY claim_id""",
+    ),
+    (
+        "Candidates that miss the line by little",
+        """\
+SELECT clip_id, text, probability, line, gates.stratum
+FROM verdicts JOIN gates USING (stratum) JOIN candidates USING (candidate_id, clip_id)
+WHERE probability BETWEEN line - 0.05 AND line ORDER BY probability DESC, candidate_id""",
     ),
     (
         "Mixtures whose target is much quieter than the rest",
@@ -100,7 +113,10 @@ def page(workspace: Workspace) -> str:
             facts.sources,
             facts.classes,
             facts.listeners,
-            facts.captions,
+            judging.gates,
+            judging.captions,
+            judging.claims,
+            judging.writing,
             facts.mixtures,
             facts.shards,
         )
@@ -123,6 +139,8 @@ def page(workspace: Workspace) -> str:
         "percent": _percent,
         "tiny": _tiny,
         "measured": _measured,
+        "share": _share,
+        "dollars": _dollars,
     }
     return environment.get_template("page.html.j2").render(
         **numbers,
@@ -141,6 +159,7 @@ def _charts(workspace: Workspace, points: list[tuple[float, float]]) -> dict[str
     kinds = ("accepted", "refused", "abstained")
     words = r"SELECT length(regexp_extract_all(caption, '\S+')) AS x, decision AS kind FROM captions"
     scores = "SELECT score AS x, decision AS kind FROM captions"
+    probabilities = "SELECT probability AS x, decision AS kind FROM verdicts"
     durations, ratios = "SELECT duration_s AS x FROM clips", "SELECT achieved_snr_db AS x FROM mixtures"
     drawn = {
         "durations": ("Duration of clips", "seconds", facts.bins(workspace, durations, low=0.0)),
@@ -149,6 +168,11 @@ def _charts(workspace: Workspace, points: list[tuple[float, float]]) -> dict[str
             "Score of captions",
             "share of claims that evidence supports",
             facts.bins(workspace, scores, kinds, low=0.0, step=0.1),
+        ),
+        "probabilities": (
+            "Probability that a caption is right",
+            "probability",
+            facts.bins(workspace, probabilities, kinds, low=0.0, step=0.1),
         ),
         "snr": ("Achieved ratio of target to interference", "dB", facts.bins(workspace, ratios)),
     }
@@ -203,6 +227,16 @@ def _percent(part: int, whole: int) -> str:
 def _measured(value: float | None) -> str:
     """Return three decimals, or a dash where nothing was measured."""
     return "–" if value is None else f"{value:.3f}".replace("-", "−")
+
+
+def _share(value: float) -> str:
+    """Return a share in [0, 1] in percent, to three digits."""
+    return f"{100 * value:.3g} %"
+
+
+def _dollars(value: float) -> str:
+    """Return dollars in cents, and what is less than one of them to two digits."""
+    return f"{value:,.2f}" if value >= 1 or value == 0 else _tiny(value)
 
 
 def _tiny(value: float) -> str:
