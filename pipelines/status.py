@@ -136,6 +136,7 @@ def summary(workspace: Workspace, work: Work) -> str:
     if dropped:
         said = ", ".join(f"{r['n']} {r['reason']} ({r['stage']})" for r in dropped)
         lines += ["Left out on purpose, each a row of `drops`: " + said, ""]
+    lines += [*_promises(workspace), ""]
     shown = query.dicts(workspace, TELLING)
     for row in shown:
         evidence = query.dicts(
@@ -147,7 +148,7 @@ def summary(workspace: Workspace, work: Work) -> str:
         )
         lines += [
             f"  {row['caption']}",
-            f"      {row['clip_id']}, {row['method']}, agreement {row['score']}; heard: "
+            f"      {row['clip_id']}, {row['method']}, agreement {row['score']}, {_sure(row['probability'])}; heard: "
             + "; ".join(_evidence(item) for item in evidence),
         ]
     shards = query.dicts(
@@ -174,3 +175,28 @@ def summary(workspace: Workspace, work: Work) -> str:
 def _evidence(item: dict[str, Any]) -> str:
     when = "" if item["onset_s"] is None else f" {item['onset_s']:.1f}-{item['offset_s']:.1f} s"
     return f"{item['name']}{when} ({item['listener']})"
+
+
+def _promises(workspace: Workspace) -> list[str]:
+    """Return how many captions were accepted, and what the gate promises of those that it accepts."""
+    decided = query.dicts(
+        workspace, "SELECT decision, count(*) AS n FROM captions GROUP BY ALL ORDER BY n DESC, decision"
+    )
+    lines = ["Captions: " + (", ".join(f"{row['n']} {row['decision']}" for row in decided) or "none")]
+    lines += [
+        f"The gate of {row['stratum']}: of wrong captions {_percent(row, 'false_accept')} are accepted, of true ones "
+        f"{_percent(row, 'keep')} kept (measured out of fold on {row['positives']} true and {row['negatives']} wrong ones)"
+        for row in query.dicts(
+            workspace, "SELECT * FROM gates WHERE state = 'certified' ORDER BY positives DESC LIMIT 5"
+        )
+    ] or ["The gate holds no rate here: too few captions of known truth, or none was asked for; `gates` says more"]
+    return lines
+
+
+def _percent(row: dict[str, Any], what: str) -> str:
+    value, low, high = (100.0 * row[f"{what}_{part}"] for part in ("rate", "low", "high"))
+    return f"{value:.1f}% [{low:.1f}, {high:.1f}]"
+
+
+def _sure(probability: float | None) -> str:
+    return "uncalibrated" if probability is None else f"probability {probability:.2f}"
