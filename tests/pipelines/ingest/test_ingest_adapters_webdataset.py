@@ -253,7 +253,17 @@ def test_our_own_caption_shards_are_read_with_their_facts(tmp_path):
             clip |= {"recording_id": f"fs:{clip_id[2:]}", "duration_s": 0.5, "sample_rate": RATE, "split": "val"}
             clips.append(clip | {"licence": "by", "licence_text": "CC BY 4.0", "attribution": "ann"})
             caption = {"clip_id": clip_id, "decision": "accepted", "withheld": None, "split": "val"}
-            captions.append(caption | {"caption": f"a dog {clip_id}", "candidate_id": "c", "method": "m", "score": 1.0})
+            captions.append(
+                caption
+                | {
+                    "caption": f"a dog {clip_id}",
+                    "candidate_id": "c",
+                    "method": "m",
+                    "score": 1.0,
+                    "probability": None,
+                    "language": "en",
+                }
+            )
     classes = [{"clip_id": "a-1", "class_id": "/m/0bt9lr", "class_name": "Dog", "state": "inferred"}]
     sides = {table: empty(table) for table in CaptionShards.reads[1:]}
     sides |= {"clips": pa.Table.from_pylist(clips), "classes": pa.Table.from_pylist(classes)}

@@ -130,7 +130,7 @@ def test_each_round_has_its_judge_whom_its_weighing_reads(recipe):
 def test_a_plan_asks_nothing_of_captions_that_nobody_has_written(recipe, tmp_path):
     job = prepare(load_recipe(recipe, ("refine.judge={endpoint: llm}",)), str(tmp_path / "run"), make=False)
     told = dict(estimates(job.recipe, job.nodes, job.context))
-    assert {name: each.requests for name, each in told.items()} == {"judge": 0, "judge_probes": 0}
+    assert told == {"judge": None, "judge_probes": None}
 
 
 @pytest.mark.parametrize(
