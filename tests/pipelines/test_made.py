@@ -21,6 +21,7 @@ from pipelines.seal import parse_seal, sealed_bytes
 from pipelines.status import status
 from pipelines.verify import verify
 from schemas import tables
+from taggers import registry
 
 TESTS = Path(toy_models.__file__).parent
 LISTEN = {
@@ -29,6 +30,12 @@ LISTEN = {
     "zero_shot": {"classes": ["Speech", "Music"], "least": 0.0},
 }
 GONE = ["embed_pitch", "listen_rate", "listeners", "similarity_pitch", "similarity_pitch_probes", "zero_shot_pitch"]
+
+
+@pytest.fixture(autouse=True)
+def gone(monkeypatch):
+    """Forget models of the same names that other tests of this process registered."""
+    monkeypatch.setattr(registry, "_registered", {})
 
 
 @pytest.fixture(scope="module")
