@@ -17,6 +17,7 @@ import toy_models
 
 from pipelines.core.commit import Marker, parquet_bytes
 from pipelines.core.workspace import Workspace
+from pipelines.listen import models
 from pipelines.seal import parse_seal, sealed_bytes
 from pipelines.status import status
 from pipelines.verify import verify
@@ -34,8 +35,9 @@ GONE = ["embed_pitch", "listen_rate", "listeners", "similarity_pitch", "similari
 
 @pytest.fixture(autouse=True)
 def gone(monkeypatch):
-    """Forget models of the same names that other tests of this process registered."""
+    """Forget models of the same names that other tests of this process registered and made."""
     monkeypatch.setattr(registry, "_registered", {})
+    models._made.cache_clear()
 
 
 @pytest.fixture(scope="module")
