@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -83,13 +84,13 @@ class Clap(Embedder):
         """Return what the network is given of a window's samples."""
         return samples
 
+    @abstractmethod
     def _hear(self, samples: torch.Tensor) -> torch.Tensor:
         """Embed (batch, samples)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read(self, ids: torch.Tensor) -> torch.Tensor:
         """Embed (batch, tokens)."""
-        raise NotImplementedError
 
 
 def repeat_padded(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
