@@ -21,8 +21,8 @@ from pathlib import Path
 from pipelines.catalog.build import build_catalog
 from pipelines.catalog.sources import Sources, list_recipe
 from pipelines.core.workspace import open_workspace
+from schemas.load import load_recipe
 from schemas.ontology import configs_dir
-from schemas.recipe import load_recipe
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 MIDS = ("/m/09x0r", "/m/05tny_", "/m/0jbk", "/m/04rlf", "/m/03m9d0z", "/m/07yv9")

@@ -40,7 +40,8 @@ from pipelines.refine.rates import Rate, kind_weights, rate
 from pipelines.refine.score import SCORER
 from pipelines.refine.weigh import Weigh
 from schemas import tables
-from schemas.recipe import Recipe, load_recipe
+from schemas.load import load_recipe
+from schemas.recipe import Recipe
 from trainers.captions import of_folders
 from trainers.clap import train
 

@@ -149,7 +149,7 @@ def _run(options: argparse.Namespace) -> int:
     from pipelines.listen.deaf import deaf
     from pipelines.run import prepare, run
     from pipelines.status import summary
-    from schemas.recipe import load_recipe
+    from schemas.load import load_recipe
 
     if os.environ.get("RAY_JOB_ID") or os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR"):
         _refuse_lost_output(options.out)
@@ -188,7 +188,7 @@ def _plan(options: argparse.Namespace) -> int:
     from pipelines.estimate import estimates
     from pipelines.run import prepare
     from pipelines.status import plan_table
-    from schemas.recipe import load_recipe
+    from schemas.load import load_recipe
 
     with tempfile.TemporaryDirectory() as nowhere:
         job = prepare(load_recipe(options.recipe, tuple(options.set)), options.out or f"{nowhere}/new", make=False)

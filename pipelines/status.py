@@ -15,7 +15,7 @@ from pipelines.core.workspace import Workspace
 from pipelines.made import made
 from pipelines.seal import read_seal
 from schemas.errors import RunStopped, UserError
-from schemas.recipe import parse_recipe
+from schemas.load import parse_recipe
 
 DROPPED = """
     SELECT stage, reason, count(*) AS n FROM drops WHERE stage NOT LIKE 'listen_%' AND stage <> 'publisher'

@@ -34,8 +34,9 @@ from schemas import tables
 from schemas.errors import UserError
 from schemas.ids import canonical_json, fingerprint
 from schemas.licences import COMMERCIAL, most_restrictive
+from schemas.load import parse_recipe
 from schemas.ontology import default_ontology
-from schemas.recipe import Recipe, parse_recipe
+from schemas.recipe import Recipe
 
 
 @dataclass

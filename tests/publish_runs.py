@@ -23,7 +23,7 @@ from pipelines.ingest.store import encode_flac
 from pipelines.seal import write_seal
 from schemas import tables
 from schemas.ids import canonical_json
-from schemas.recipe import parse_recipe
+from schemas.load import parse_recipe
 
 Row = dict[str, Any]
 RATE = 8000

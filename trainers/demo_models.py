@@ -23,8 +23,8 @@ from pathlib import Path
 from pipelines.cli import main as earloom
 from pipelines.sample.corpora import write_corpora
 from schemas.errors import RunStopped, UserError
+from schemas.load import load_recipe
 from schemas.ontology import configs_dir
-from schemas.recipe import load_recipe
 from trainers.cards import card
 
 RECIPE = "demo_models.yaml"

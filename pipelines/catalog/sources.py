@@ -24,7 +24,8 @@ from pipelines.ingest.splits import Verbatim
 from pipelines.seal import read_seal
 from schemas import tables
 from schemas.errors import UserError
-from schemas.recipe import Dataset, Recipe, load_recipe
+from schemas.load import load_recipe
+from schemas.recipe import Dataset, Recipe
 
 LISTED = "listed"
 """Folder of the catalogue that holds the listing of recipes while it is built."""

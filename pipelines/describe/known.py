@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pipelines.listen.chain import as_data
+from pipelines.llm.prompt_files import as_data
 from schemas.section import Section
 
 MOST_TEXT = {"title": 200, "description": 1500, "transcript": 1000, "best": 500}

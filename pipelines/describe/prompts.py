@@ -9,19 +9,15 @@ from functools import lru_cache
 from typing import Literal
 
 import jinja2
-import jinja2.meta
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pipelines.describe.known import EXAMPLE, VARIABLES, Known
 from pipelines.describe.packing import numbered
 from pipelines.describe.rules import Answered, Limits, Rules, Style, answered
-from pipelines.listen.chain import as_data, chain_hash
+from pipelines.llm.prompt_files import as_data, names_in, one_line, prompt_bytes
 from pipelines.llm.request import Message
-from schemas.errors import UserError
-from schemas.ontology import configs_dir
-from schemas.recipe import _OneOfEach
 from schemas.section import Name, Section
+from schemas.strict_yaml import read_yaml
 
 _JINJA = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
@@ -145,42 +141,25 @@ def _template(text: str) -> jinja2.Template:
     return _JINJA.from_string(text)
 
 
-def prompt_hash(path: str, key: str) -> str:
-    """Return the sha256 of a prompt file; ``key`` is the recipe's that names it. Raises UserError if there is none."""
-    return chain_hash(path, key)
-
-
 def load_prompt(path: str, key: str) -> Prompt:
     """Read a prompt, given relative to ``configs/``, and let it prove its cases.
 
     Raises:
         UserError: in one line, the file, the place in it, and what is wrong.
     """
-    chain_hash(path, key)
-    return _parsed((configs_dir() / path).read_bytes(), path, key)
+    return _parsed(prompt_bytes(path, key), path, key)
 
 
 @lru_cache(maxsize=16)
 def _parsed(data: bytes, path: str, key: str) -> Prompt:
-    try:
-        prompt = Prompt(PromptFile.model_validate(yaml.load(data, Loader=_OneOfEach)), hashlib.sha256(data).hexdigest())
+    with one_line(path, key):
+        prompt = Prompt(PromptFile.model_validate(read_yaml(data)), hashlib.sha256(data).hexdigest())
         _check_names(prompt.file)
         _check_templates(prompt)
         for number, example in enumerate(prompt.file.examples):
             _check_example(prompt, example, f"examples.{number}")
         for number, case in enumerate(prompt.file.cases):
             _check_case(prompt, case, f"cases.{number}")
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        words = getattr(error, "problem", None) or getattr(error, "reason", error)
-        raise UserError(f"{key}: {path}{line}: is not YAML ({words})") from None
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in problem["loc"])
-        raise UserError(f"{key}: {path}: {place}: {problem['msg'].removeprefix('Value error, ')}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{key}: {path}: {error}") from None
     return prompt
 
 
@@ -212,16 +191,13 @@ def _check_templates(prompt: Prompt) -> None:
     file = prompt.file
     declared = {"clip": {*file.variables, *(["answers"] if file.answers else [])}, **_OF}
     for part, known in declared.items():
-        try:
-            used = jinja2.meta.find_undeclared_variables(_JINJA.parse(getattr(file, part)))
-        except jinja2.TemplateSyntaxError as error:
-            raise ValueError(f"{part}, line {error.lineno}: {error.message}") from None
+        used = names_in(getattr(file, part), _JINJA, part)
         if undeclared := used - known:
             place = "the file's variables" if part == "clip" else f"what it may name: {', '.join(sorted(known))}"
             raise ValueError(f"{part}: {min(undeclared)!r} is not among {place}")
         if part == "clip" and (unused := known - used):
             raise ValueError(f"clip: does not name {min(unused)!r}, which is declared; name it or declare it not")
-    if "clips" not in jinja2.meta.find_undeclared_variables(_JINJA.parse(file.ask)):
+    if "clips" not in names_in(file.ask, _JINJA, "ask"):
         raise ValueError("ask: does not name 'clips', without which nothing is told of them; add {{ clips }}")
     if "<clip" in file.clip or "</clip" in file.clip:
         raise ValueError("clip: writes the <clip> tags, which are put around it; leave them out")

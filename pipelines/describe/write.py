@@ -14,9 +14,10 @@ from pipelines.describe.asking import FAILED, Job, Outcome, Wish, Written, write
 from pipelines.describe.given import Given, given_of, may_tell
 from pipelines.describe.packing import packs
 from pipelines.describe.phrases import load_phrases, phrase_hash
-from pipelines.describe.prompts import Prompt, load_prompt, prompt_hash
+from pipelines.describe.prompts import Prompt, load_prompt
 from pipelines.describe.rounds import GOOD_ENOUGH, settled, so_far
 from pipelines.llm.chat import Chat
+from pipelines.llm.prompt_files import prompt_hash
 from pipelines.llm.service import SHARES, Group, service
 from pipelines.llm.transport import check_client
 from pipelines.unify.names import default_index

@@ -11,9 +11,10 @@ from typing import Any
 from pipelines.core.stage import Batch, Context, Refusal, Resources, Result, Stage
 from pipelines.listen.answers import Heard, plain
 from pipelines.listen.attachments import pictures, sound
-from pipelines.listen.chain import Chain, Turn, answer_of, chain_hash, check_about_clips, evidence_of, load_chain
+from pipelines.listen.chain import Chain, Turn, answer_of, check_about_clips, evidence_of, load_chain
 from pipelines.llm.chat import Chat
 from pipelines.llm.client import Client
+from pipelines.llm.prompt_files import prompt_hash
 from pipelines.llm.request import Media, Message
 from pipelines.llm.service import SHARES, Group, service
 from pipelines.llm.transport import check_client
@@ -79,7 +80,7 @@ class Ask(Stage):
     def revisions(self) -> dict[str, str]:
         """The model's name and the hash of the questions."""
         key = f"listen.ask {self.ask.name}"
-        return {"model": self.endpoint.model, "chain": chain_hash(self.ask.chain, key)}
+        return {"model": self.endpoint.model, "chain": prompt_hash(self.ask.chain, key)}
 
     def check(self) -> None:
         """Raise UserError for questions that cannot be used, or a client that is not installed."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.core.stage import Batch, Context, Refusal, Resources, Result, Stage
-from pipelines.listen.chain import Chain, answer_of, chain_hash, check_about_clips, evidence_of, load_chain
+from pipelines.listen.chain import Chain, answer_of, check_about_clips, evidence_of, load_chain
 from pipelines.listen.models import CLIPS_AT_ONCE, SECONDS_AT_ONCE, Chosen, waveforms
+from pipelines.llm.prompt_files import prompt_hash
 from taggers.base import Waveform
 from taggers.chat import Chat, Conversation, NoAnswer
 
@@ -56,7 +57,7 @@ class AskHere(Stage):
     def revisions(self) -> dict[str, str]:
         """The model's revision and the hash of the questions."""
         key = f"listen.chats {self.chat.name}"
-        return {self.chat.name: self.chat.model.revision, "chain": chain_hash(self.questions, key)}
+        return {self.chat.name: self.chat.model.revision, "chain": prompt_hash(self.questions, key)}
 
     def check(self) -> None:
         """Raise UserError for a model or for questions that cannot be used."""

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal
 
 import jinja2
-import jinja2.meta
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pipelines.listen.answers import Heard, read_answer
 from pipelines.listen.evidence import evidence_row
 from pipelines.listen.gates import AnyGate, check_gate, opened
+from pipelines.llm.prompt_files import as_data, names_in, one_line, prompt_bytes
 from schemas.errors import UserError
-from schemas.ontology import configs_dir
 from schemas.section import Name, Section
+from schemas.strict_yaml import read_yaml
 
 VARIABLES = frozenset({"duration_s", "pictures", "transcript"})
 """What a question may name: the clip's length in seconds, the number of its pictures, and what was said in it."""
-
-MOST_DATA = 8000
-"""Characters that a question takes of a text that is not ours."""
 
 _JINJA = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=False)
 
@@ -83,15 +77,6 @@ class Chain:
         return _JINJA.from_string(turn.ask).render(safe).strip()
 
 
-def as_data(text: str) -> str:
-    """Return a text that is not ours on one line, bounded, without control and format characters, and without angle brackets.
-
-    A question puts it between tags, which it can then not close.
-    """
-    kept = "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text.replace("<", "(").replace(">", ")"))
-    return " ".join(kept.split())[:MOST_DATA]
-
-
 def answer_of(turn: Turn, text: str, *, refused: bool = False, cut: bool = False) -> Heard:
     """Return what the answer to a question tells."""
     return read_answer(text, turn.about, tuple(turn.fields), refused=refused, cut=cut)
@@ -118,27 +103,13 @@ def evidence_of(
     ]
 
 
-def chain_hash(path: str, key: str) -> str:
-    """Return the sha256 of a file of questions; ``key`` is the recipe's that names it. Raises UserError if there is none."""
-    return hashlib.sha256(_bytes(path, key)).hexdigest()
-
-
 def load_chain(path: str, key: str) -> Chain:
     """Read a file of questions, given relative to ``configs/``, and let it prove its cases.
 
     Raises:
         UserError: in one line, the file, the place in it, and what is wrong.
     """
-    return _parsed(_bytes(path, key), path, key)
-
-
-def _bytes(path: str, key: str) -> bytes:
-    file: Path = configs_dir() / path
-    try:
-        return file.read_bytes()
-    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
-        words = getattr(error, "strerror", None) or "no such name"
-        raise UserError(f"{key}: {path} cannot be read ({words}); it is looked for in configs/") from None
+    return _parsed(prompt_bytes(path, key), path, key)
 
 
 def check_about_clips(chain: Chain, path: str, key: str) -> None:
@@ -149,20 +120,9 @@ def check_about_clips(chain: Chain, path: str, key: str) -> None:
 
 @lru_cache(maxsize=16)
 def _parsed(data: bytes, path: str, key: str) -> Chain:
-    try:
-        file = ChainFile.model_validate(yaml.safe_load(data))
+    with one_line(path, key):
+        file = ChainFile.model_validate(read_yaml(data))
         _check(file)
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        words = getattr(error, "problem", None) or getattr(error, "reason", error)
-        raise UserError(f"{key}: {path}{line}: is not YAML ({words})") from None
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in problem["loc"])
-        raise UserError(f"{key}: {path}: {place}: {problem['msg'].removeprefix('Value error, ')}") from None
-    except (UserError, ValueError, RecursionError) as error:
-        raise UserError(f"{key}: {path}: {error}") from None
     return Chain(file, hashlib.sha256(data).hexdigest())
 
 
@@ -175,10 +135,7 @@ def _check(file: ChainFile) -> None:
         raise ValueError(f"variables: {min(unknown)!r} is not known; there are {', '.join(sorted(VARIABLES))}")
     for number, turn in enumerate(file.turns):
         check_gate(turn.gate, f"turns.{number}.gate")
-        try:
-            used = jinja2.meta.find_undeclared_variables(_JINJA.parse(turn.ask))
-        except jinja2.TemplateSyntaxError as error:
-            raise ValueError(f"turns.{number}.ask: {error.message}") from None
+        used = names_in(turn.ask, _JINJA, f"turns.{number}.ask")
         if undeclared := used - set(file.variables):
             raise ValueError(f"turns.{number}.ask: {min(undeclared)!r} is not among the file's variables")
     for number, case in enumerate(file.cases):

@@ -10,10 +10,11 @@ from typing import Any
 from pipelines.core.stage import Batch, Context, Refusal, Resources, Result, Stage
 from pipelines.listen.ask import converse
 from pipelines.listen.attachments import sound
-from pipelines.listen.chain import chain_hash, load_chain
+from pipelines.listen.chain import load_chain
 from pipelines.listen.evidence import evidence_row
 from pipelines.listen.gates import check_gate, opened
 from pipelines.llm.client import Client, Reply
+from pipelines.llm.prompt_files import prompt_hash
 from pipelines.llm.request import Media
 from pipelines.llm.service import SHARES, Group, service
 from pipelines.llm.texts import readable
@@ -77,7 +78,7 @@ class Transcribe(Stage):
         """The models' names, and the hash of the prompt where there is a summary."""
         found = {"model": self.endpoint.model}
         if self.summariser:
-            summary = chain_hash(self.transcribe.summary, f"{KEY}.summary")
+            summary = prompt_hash(self.transcribe.summary, f"{KEY}.summary")
             found |= {"summariser": self.summariser.model, "summary": summary}
         return found
 

@@ -22,7 +22,8 @@ from pipelines.core.workspace import Workspace
 from pipelines.seal import NAME, read_seal
 from schemas import tables
 from schemas.errors import RunStopped, UserError
-from schemas.recipe import Recipe, parse_recipe
+from schemas.load import parse_recipe
+from schemas.recipe import Recipe
 
 _VIEW = re.compile(r"^CREATE OR REPLACE VIEW (\w+) AS SELECT \* FROM read_parquet\(\[(.*)\]\);$", re.MULTILINE)
 _FOLDER = re.compile(r"'([^']+)/p\?{5}\.parquet'")

@@ -10,22 +10,18 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 import jinja2
-import jinja2.meta
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pipelines.describe.grounds import Facts
 from pipelines.describe.known import EXAMPLE, VARIABLES, Known, cleaned
-from pipelines.listen.chain import chain_hash
+from pipelines.llm.prompt_files import names_in, one_line, prompt_bytes
 from pipelines.llm.request import Message
 from pipelines.refine.agreement import agreement
 from pipelines.refine.claims import Claim, Near
 from pipelines.refine.judge_answers import Verdict, read_verdicts
 from pipelines.unify.names import default_index
-from schemas.errors import UserError
-from schemas.ontology import configs_dir
-from schemas.recipe import _OneOfEach
 from schemas.section import Section
+from schemas.strict_yaml import read_yaml
 
 MOST_CAPTION, MOST_CLAIM = 2000, 200
 """Characters that are shown of a caption, and of a claim."""
@@ -136,8 +132,7 @@ def load_judge(path: str, key: str) -> JudgePrompt:
     Raises:
         UserError: in one line, the file, the place in it, and what is wrong; ``key`` is the recipe's that names it.
     """
-    chain_hash(path, key)
-    return _parsed((configs_dir() / path).read_bytes(), path, key)
+    return _parsed(prompt_bytes(path, key), path, key)
 
 
 def _said(claim: Claim) -> str:
@@ -157,25 +152,14 @@ def _template(text: str) -> jinja2.Template:
 
 @lru_cache(maxsize=16)
 def _parsed(data: bytes, path: str, key: str) -> JudgePrompt:
-    try:
-        file = JudgeFile.model_validate(yaml.load(data, Loader=_OneOfEach))
+    with one_line(path, key):
+        file = JudgeFile.model_validate(read_yaml(data))
         prompt = JudgePrompt(file, hashlib.sha256(data).hexdigest())
         _check_templates(prompt)
         for number, example in enumerate(file.examples):
             _check_example(file, example, f"examples.{number}")
         for number, case in enumerate(file.cases):
             _check_case(prompt, case, f"cases.{number}")
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        words = getattr(error, "problem", None) or getattr(error, "reason", error)
-        raise UserError(f"{key}: {path}{line}: is not YAML ({words})") from None
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in problem["loc"])
-        raise UserError(f"{key}: {path}: {place}: {problem['msg'].removeprefix('Value error, ')}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{key}: {path}: {error}") from None
     return prompt
 
 
@@ -187,10 +171,7 @@ def _check_templates(prompt: JudgePrompt) -> None:
     declared = {"clip": frozenset({*file.variables, *(["answers"] if file.answers else [])}), **_OF}
     used: dict[str, set[str]] = {}
     for part, known in declared.items():
-        try:
-            used[part] = jinja2.meta.find_undeclared_variables(_JINJA.parse(getattr(file, part)))
-        except jinja2.TemplateSyntaxError as error:
-            raise ValueError(f"{part}, line {error.lineno}: {error.message}") from None
+        used[part] = names_in(getattr(file, part), _JINJA, part)
         if undeclared := used[part] - known:
             raise ValueError(
                 f"{part}: {min(undeclared)!r} is not among what it may name: {', '.join(sorted(known)) or 'nothing'}"

@@ -14,7 +14,7 @@ from pipelines.cli import main
 from pipelines.estimate import estimates
 from pipelines.llm import service as service_module
 from pipelines.run import prepare
-from schemas.recipe import load_recipe
+from schemas.load import load_recipe
 
 CLIPS = 5
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import UserError
-from schemas.recipe import load_recipe
+from schemas.load import load_recipe
 
 GOOD = "name: x\ndata:\n  datasets: [{adapter: esc50}]\n"
 

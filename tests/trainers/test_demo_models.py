@@ -11,8 +11,8 @@ from pipelines.core.stage import Context
 from pipelines.core.workspace import Workspace
 from pipelines.ingest.index import Index
 from schemas.errors import RunStopped, UserError
+from schemas.load import load_recipe
 from schemas.ontology import configs_dir
-from schemas.recipe import load_recipe
 from trainers import demo_models
 from trainers.cards import card
 from trainers.demo_models import MEASURED_ON, RECIPE, TRAINED_ON, all_test

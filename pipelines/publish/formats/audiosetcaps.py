@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pipelines.listen.chain import chain_hash, load_chain
+from pipelines.listen.chain import load_chain
+from pipelines.llm.prompt_files import prompt_hash
 from pipelines.publish.form import ID_TAKEN, Format, Served
 from pipelines.publish.items import Item, Side
 from pipelines.publish.names import YouTubeNames
@@ -90,7 +91,7 @@ def questions_of(run: SealedRun, recipe: Recipe) -> Questions | None:
     asks = [(ask.name, ask.chain, "listen.ask") for ask in recipe.listen.ask if ask.attach == "sound"]
     for name, path, part in (*chats, *asks):
         stage, key = f"ask_{name}", f"{part} {name}"
-        if chain_hash(path, key) != run.identity(stage)["revisions"]["chain"]:
+        if prompt_hash(path, key) != run.identity(stage)["revisions"]["chain"]:
             raise UserError(f"{key}: {path} is not the file that the run asked by; put that one back into configs/")
         return Questions(stage, tuple(turn.name for turn in load_chain(path, key).file.turns))
     return None

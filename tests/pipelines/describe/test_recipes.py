@@ -28,8 +28,9 @@ from pipelines.describe.write import Write
 from pipelines.engines.inline import InlineEngine
 from pipelines.ingest.ffmpeg import binary
 from pipelines.llm import service as service_module
+from schemas.load import load_recipe
 from schemas.ontology import configs_dir
-from schemas.recipe import Recipe, load_recipe
+from schemas.recipe import Recipe
 from taggers.registry import available
 
 RECIPES = ("wavcaps", "audiosetcaps", "sound_vecaps", "auto_acd", "earloom")

@@ -19,7 +19,8 @@ from pipelines.ingest.index import Index
 from schemas import tables
 from schemas.errors import UserError
 from schemas.ids import partition_of
-from schemas.recipe import Data, Dataset, parse_recipe
+from schemas.load import parse_recipe
+from schemas.recipe import Data, Dataset
 
 FSD = Dataset(adapter="fsd50k", path="fsd50k")
 ESC = "filename,fold,category,src_file\n1-13-A-0.wav,1,dog,13\n2-14-A-0.wav,2,dog,14\n"

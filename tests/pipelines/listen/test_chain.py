@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.listen.answers import Heard, read_answer, stated, whole_sentences
-from pipelines.listen.chain import Turn, answer_of, as_data, evidence_of, load_chain
+from pipelines.listen.chain import Turn, answer_of, evidence_of, load_chain
 from pipelines.listen.evidence import evidence_row
 from pipelines.listen.gates import opened
+from pipelines.llm.prompt_files import as_data
 from schemas.endpoints import Gate
 from schemas.errors import UserError
 from schemas.ontology import configs_dir
@@ -194,7 +195,7 @@ GOOD = {
     [
         ({"turns": [{"name": "a", "ask": "{{ title }}?"}]}, "turns.0.ask: 'title' is not among the file's variables"),
         ({"turns": [{"name": "a", "ask": "{{ pictures }}?"}]}, "'pictures' is not among the file's variables"),
-        ({"turns": [{"name": "a", "ask": "{% if %}"}]}, "turns.0.ask: Expected an expression"),
+        ({"turns": [{"name": "a", "ask": "{% if %}"}]}, "turns.0.ask, line 1: Expected an expression"),
         ({"turns": [{"name": "a", "ask": "?"}] * 2}, "turns: 'a' stands twice"),
         ({"turns": [{"name": "a", "ask": "?", "gate": {"classes": ["Speach"]}}]}, "turns.0.gate: 'Speach' is no class"),
         ({"turns": [{"name": "a", "ask": "?", "gates": "always"}]}, "turns.0.gates: Extra inputs"),

@@ -18,7 +18,8 @@ from publish_runs import candidate, clip
 from pipelines.catalog import query
 from pipelines.catalog.captions import words as words_of_catalogue
 from pipelines.core.workspace import Workspace
-from pipelines.listen.chain import chain_hash, load_chain
+from pipelines.listen.chain import load_chain
+from pipelines.llm.prompt_files import prompt_hash
 from pipelines.publish.export import export
 from pipelines.publish.form import Options
 from pipelines.publish.formats.sound_vecaps import flags_of
@@ -222,7 +223,7 @@ def test_audiosetcaps_puts_each_answer_in_the_column_of_its_question(make, tmp_p
         clip("d", "yt:d0000000000", decision="refused"),
         recipe=EAR | {"data": {"datasets": ["vggsound"]}},
         evidence={"ask_ear": said, "listen_other": answers("c", sounds="Not asked.")},
-        revisions={"ask_ear": {"chain": chain_hash(CHAIN, "x")}},
+        revisions={"ask_ear": {"chain": prompt_hash(CHAIN, "x")}},
     )
     manifest = exported(run, "audiosetcaps", tmp_path / "x")
     assert (

@@ -22,7 +22,7 @@ from pipelines.estimate import estimates
 from pipelines.llm import service as service_module
 from pipelines.run import prepare
 from schemas.errors import UserError
-from schemas.recipe import load_recipe
+from schemas.load import load_recipe
 
 SOUNDS = {"koira": "A dog barks.", "kissa": "A cat meows.", "sade": "Rain falls.", "sireeni": "A siren wails.",
           "viulu": "A violin plays.", "juna": "A train passes.", "kello": "A bell rings.", "tuuli": "The wind blows."}  # fmt: skip
