@@ -9,6 +9,8 @@ from pipelines.attribution import write_attribution
 from pipelines.core.commit import marker_name
 from pipelines.core.work import Work
 from pipelines.core.workspace import Workspace
+from schemas import tables
+from schemas.errors import UserError
 from schemas.ids import canonical_json, fingerprint
 
 NAME = "seal.json"
@@ -46,6 +48,27 @@ def read_seal(workspace: Workspace) -> dict[str, Any] | None:
         return parse_seal(workspace.read(NAME))
     except FileNotFoundError:
         return None
+
+
+def finished_seal(workspace: Workspace) -> dict[str, Any]:
+    """Return the seal of a run that is finished and whose tables are of this version.
+
+    Raises:
+        UserError: there is no run, it is not finished, or its tables are of another version.
+        ValueError: ``run.json`` or the seal was altered.
+    """
+    try:
+        frozen = json.loads(workspace.read("run.json"))
+    except FileNotFoundError:
+        raise UserError(f"{workspace.root}: holds no run; name the folder that was given as --out") from None
+    seal = read_seal(workspace)
+    if seal is None:
+        raise UserError(f"{workspace.root}: the run is not finished; the same `earloom run` goes on from there")
+    if frozen["tables"] != tables.VERSION:
+        raise UserError(
+            f"{workspace.root}: its tables are of version {frozen['tables']}, not {tables.VERSION}; run it anew"
+        )
+    return seal
 
 
 def seal_folder(workspace: Workspace, folder: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,8 +20,7 @@ from pipelines.ingest.blacklists import read_blacklists
 from pipelines.ingest.index import Index, listed
 from pipelines.ingest.listing import Source
 from pipelines.ingest.splits import Verbatim
-from pipelines.seal import read_seal
-from schemas import tables
+from pipelines.seal import finished_seal
 from schemas.errors import UserError
 from schemas.load import load_recipe
 from schemas.recipe import Dataset, Recipe
@@ -188,17 +186,9 @@ def _open_run(run: str) -> Workspace:
 
 def _seal(workspace: Workspace) -> dict[str, Any]:
     try:
-        frozen = json.loads(workspace.read("run.json"))
-        seal = read_seal(workspace)
-    except FileNotFoundError:
-        raise UserError(f"{workspace.root}: holds no run; name a folder that was given as --out") from None
+        return finished_seal(workspace)
     except ValueError:
         raise UserError(f"{workspace.root}: its run or seal file was altered; see `earloom verify`") from None
-    if seal is None:
-        raise UserError(f"{workspace.root}: this run is not finished; the same command goes on where it was")
-    if frozen["tables"] != tables.VERSION:
-        raise UserError(f"{workspace.root}: its tables are not of version {tables.VERSION}; run it anew")
-    return seal
 
 
 def _names(roots: list[str]) -> list[str]:

@@ -19,9 +19,8 @@ import yaml
 
 from pipelines.core.commit import ALL, Marker, marker_name, parse_marker, table_name
 from pipelines.core.workspace import Workspace
-from pipelines.seal import NAME, read_seal
-from schemas import tables
-from schemas.errors import RunStopped, UserError
+from pipelines.seal import NAME, finished_seal
+from schemas.errors import RunStopped
 from schemas.load import parse_recipe
 from schemas.recipe import Recipe
 
@@ -138,16 +137,7 @@ def open_sealed(workspace: Workspace) -> SealedRun:
         RunStopped: its seal was altered.
     """
     try:
-        frozen = json.loads(workspace.read("run.json"))
-        seal = read_seal(workspace)
-    except FileNotFoundError:
-        raise UserError(f"{workspace.root}: holds no run; name the folder that was given as --out") from None
+        seal = finished_seal(workspace)
     except ValueError:
         raise RunStopped(f"{workspace.root}: its seal was altered; `earloom verify` says more") from None
-    if seal is None:
-        raise UserError(f"{workspace.root}: the run is not finished; the same `earloom run` goes on from there")
-    if frozen["tables"] != tables.VERSION:
-        raise UserError(
-            f"{workspace.root}: its tables are of version {frozen['tables']}, not {tables.VERSION}; run it anew"
-        )
     return SealedRun(workspace, seal, workspace.sha256(NAME))
