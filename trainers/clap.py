@@ -9,8 +9,6 @@ that it knows the words and sounds of these shards alone. Same seed and machine:
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import math
 import sys
@@ -30,6 +28,7 @@ from taggers.demo_tagger import specific
 from taggers.logmel import FLOOR, LogMel
 from trainers.captions import Captioned, held_out, made, of_folders
 from trainers.clap_parts import HOP, LONGEST_S, RATE, Parts, hear_silence_apart, parts
+from trainers.command import command, write_report
 from trainers.features import at_rate, louder, overlaid, repeatable
 from trainers.judge_clap import VARIANTS, judge
 from trainers.judge_tagger import table
@@ -189,25 +188,10 @@ def _filled(power: Tensor) -> Tensor:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train on ``train``, measure on ``test`` (else ``val``), print a table, write model and measures; return exit code."""
-    description = "Train a small CLAP on caption shards and measure it on a held-out split."
-    parser = argparse.ArgumentParser(prog="python -m trainers.clap", description=description)
-    parser.add_argument("shards", nargs="+", help="folders that hold train-00000-000.tar or test-00000-000.tar")
-    parser.add_argument("--epochs", type=int, default=22, help="passes over the clips (default: 22)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for model and measures.json")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        _run(arguments.shards, arguments.epochs, arguments.out, arguments.seed)
-    except UserError as error:
-        print(f"clap: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return command("clap", "a small CLAP", 22, _run, argv)
 
 
 def _run(shards: Sequence[str], epochs: int, out: Path, seed: int) -> None:
-    if epochs < 1:
-        raise UserError(f"--epochs {epochs}: must be 1 or more")
     # What can fail is tried before minutes of training, not after.
     split = held_out(shards)
     tested = list(of_folders(shards, split))
@@ -227,7 +211,7 @@ def _run(shards: Sequence[str], epochs: int, out: Path, seed: int) -> None:
         "variants": VARIANTS,
         "measures": measures,
     }
-    (out / "measures.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_report(report, out)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ else, so that it knows the sounds of these shards alone. Same seed and machine: 
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +25,7 @@ from schemas.ontology import default_ontology
 from taggers.crnn import Crnn, padded, write
 from taggers.crnn_shape import STRIDE, Shape
 from trainers.captions import Captioned, held_out, made, of_folders
+from trainers.command import command, write_report
 from trainers.features import at_rate, louder, overlaid, repeatable
 from trainers.judge_tagger import VARIANTS, judge, table
 from trainers.targets import Target, classes_of, target
@@ -174,25 +173,10 @@ def _mean_loss(logits: Tensor, truth: Tensor, known: Tensor) -> Tensor:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train on ``train``, measure on ``test`` (else ``val``), print a table, write model and measures; return exit code."""
-    description = "Train a small framewise tagger on caption shards and measure it on a held-out split."
-    parser = argparse.ArgumentParser(prog="python -m trainers.tagger", description=description)
-    parser.add_argument("shards", nargs="+", help="folders that hold train-00000-000.tar or test-00000-000.tar")
-    parser.add_argument("--epochs", type=int, default=13, help="passes over the clips (default: 13)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for model and measures.json")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        _run(arguments.shards, arguments.epochs, arguments.out, arguments.seed)
-    except UserError as error:
-        print(f"tagger: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return command("tagger", "a small framewise tagger", 13, _run, argv)
 
 
 def _run(shards: Sequence[str], epochs: int, out: Path, seed: int) -> None:
-    if epochs < 1:
-        raise UserError(f"--epochs {epochs}: must be 1 or more")
     # What can fail is tried before minutes of training, not after.
     split = held_out(shards)
     if not any(clip.labels for clip in of_folders(shards, split)):
@@ -214,7 +198,7 @@ def _run(shards: Sequence[str], epochs: int, out: Path, seed: int) -> None:
         "variants": VARIANTS,
         "measures": measures,
     }
-    (out / "measures.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_report(report, out)
 
 
 if __name__ == "__main__":
