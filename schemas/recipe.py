@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from schemas.endpoints import Ask, Endpoint, Judge, Transcribe
-from schemas.section import Decibels, Name, Seconds, Section
+from schemas.mixing import Mix
+from schemas.section import Name, Seconds, Section
 
 
 class Dataset(Section):
@@ -230,32 +231,35 @@ class Refine(Section):
     judge: Judge | None = Field(None, description="if given, a language model judges the claims of every caption too")
 
 
-class Mix(Section):
-    """Which mixtures are made: class-disjoint pairs at a uniformly drawn ratio."""
+class Unify(Section):
+    """How names and words are brought onto the ontology, beside the curated tables."""
 
-    per_clip: int = Field(1, ge=0, le=1000, description="mixtures in which each clip is the target; 0: no mixtures")
-    duration_s: Seconds = Field(10.0, description="seconds; longer clips are cropped, shorter ones padded")
-    snr_db: tuple[Decibels, Decibels] = Field(
-        (-15.0, 15.0), description="target to interference energy, in dB, drawn uniformly"
+    embeddings: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="least cosine of sentence embeddings by which a name that no table knows is taken for a class; null: never; needs the "
+        "extra `text`",
     )
-    peak: float = Field(0.9, gt=0, le=1, description="a louder mixture is turned down to this, with all its sources")
-    inferred: bool = Field(
-        False, description="true: clips whose classes come from words or listeners alone are mixed too"
+    endpoint: str | None = Field(
+        None, description="one of `endpoints`, asked for the class of names that are still unknown"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _pair(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("snr_db"), list):
-            pair = value["snr_db"]
-            value = {**value, "snr_db": tuple(float(x) if isinstance(x, int) else x for x in pair)}
-        return value
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Mix:
-        if self.snr_db[0] > self.snr_db[1]:
-            raise ValueError("the lower bound of snr_db is above the upper; write [low, high]")
-        return self
+    prompt: str = Field("prompts/categorise.yaml", description="file of that question, relative to configs/")
+    tags: str | None = Field(
+        None, description="one of `endpoints`, asked for the sounds that each caption tells of (HSM-TSS)"
+    )
+    tags_prompt: str = Field("prompts/extract_tags.yaml", description="file of that question, relative to configs/")
+    heard: float | None = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="a class that a listener hears with at least this calibrated probability counts as present in a mixture's source, though "
+        "unlabelled; null: only labels and words count",
+    )
+    review: str | None = Field(
+        None,
+        description="CSV file of names that a person has looked at, relative to data.root; it wins over everything",
+    )
 
 
 class Shards(Section):
@@ -263,6 +267,18 @@ class Shards(Section):
 
     max_samples: int = Field(1000, ge=1)
     max_mb: int = Field(512, ge=1, description="megabytes of 10^6 bytes")
+    mixtures: Literal["stored", "recipe"] = Field(
+        "stored",
+        description="stored: rendered sound; recipe: the sources and how they are mixed, which the reader then does",
+    )
+    members: list[Literal["target", "residual", "stems"]] = Field(
+        ["target"], description="with stored: what a sample holds beside the mixture"
+    )
+    embedder: str | None = Field(
+        None,
+        description="one of listen.embedders: samples of mixtures also hold its embeddings of the query and of the target",
+    )
+    encoding: Literal["flac", "wav"] = Field("flac", description="with stored: how sound is kept; wav: PCM of 16 bit")
 
 
 class Recipe(Section):
@@ -281,5 +297,6 @@ class Recipe(Section):
     listen: Listen = Listen()
     describe: Describe = Describe()
     refine: Refine = Refine()
+    unify: Unify = Unify()
     mix: Mix = Mix()
     shards: Shards = Shards()

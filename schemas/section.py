@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,3 +15,14 @@ class Section(BaseModel):
     """A part of a recipe; unknown keys are errors, and nothing is changed after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def pairs_as_floats(value: Any, *names: str) -> Any:
+    """Return settings in which the lists of these names are tuples of floats: ``[-15, 15]`` is a fine way to write them."""
+    if not isinstance(value, dict):
+        return value
+    out = dict(value)
+    for name in names:
+        if isinstance(out.get(name), (list, tuple)):
+            out[name] = tuple(float(x) if isinstance(x, int) and not isinstance(x, bool) else x for x in out[name])
+    return out

@@ -57,7 +57,8 @@ class Result:
     """What became of a batch. Each input key is in ``rows``, in ``rejects`` or in ``drops``, and in one of them only.
 
     ``blobs`` is empty or as long as ``rows``; the commit packs them and fills in ``tar``, ``offset`` and ``size``.
-    ``tables`` are the rows as arrow tables, in the same order, where the worker has made them already.
+    ``tables`` are the rows as arrow tables, in the same order, where the worker has made them already; a stage that makes
+    millions of rows gives them alone, and leaves ``rows`` empty.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -69,7 +70,10 @@ class Result:
     def keys(self, out_key: str) -> list[str]:
         """Return the key of each outcome; rows that come of one input count once."""
         refused, dropped = (refusal.key for refusal in self.rejects), (key for key, _ in self.drops)
-        return [*dict.fromkeys(row[out_key] for row in self.rows), *refused, *dropped]
+        served = [row[out_key] for row in self.rows]
+        if not served:
+            served = [key for made in self.tables for key in made.column(out_key).unique().to_pylist()]
+        return [*dict.fromkeys(served), *refused, *dropped]
 
     def extend(self, other: Result) -> None:
         """Append another batch's result."""

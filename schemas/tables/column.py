@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-VERSION = 4
+VERSION = 5
 """Version of the tables; a workspace of another version is refused, not guessed at."""
 
 STRINGS = pa.list_(pa.string())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from schemas.tables.column import DOUBLE, INT, STRING, Column, describe
+from schemas.tables.column import DOUBLE, INT, STRING, STRINGS, Column, describe
+
+NEAR = pa.struct([pa.field("class_id", STRING, nullable=False), pa.field("score", DOUBLE, nullable=False)])
 
 BIN = pa.struct(
     [
@@ -188,6 +190,37 @@ TABLES: dict[str, pa.Schema] = {
             DOUBLE,
             "Cohen's kappa, at most 1, 0 by chance; null: both name it in all of the clips, or both in none",
             True,
+        ),
+    ),
+    "names": describe(
+        "names",
+        "One name that a dataset labels clips with, and the classes that it means.",
+        Column("name_id", STRING, "`<dataset>:<name>`"),
+        Column("dataset", STRING, "name of the dataset in the recipe"),
+        Column("name", STRING, "the label as published"),
+        Column("published_id", STRING, "the ontology id that the publisher gives with it; null: none", True),
+        Column("clips", INT, "clips that are labelled with it"),
+        Column(
+            "class_ids",
+            STRINGS,
+            "what it means, the main class first; empty: unknown, or no sound (`origin` says which)",
+        ),
+        Column(
+            "origin",
+            STRING,
+            "how it is known, the first that applies: `review` (a person said so), `mid`, `curated`, `name`, `part`, `alias`, "
+            "`embedding`, the name of a language model's stage, `no_sound` (reviewed or answered: it names none), `none`: unknown",
+        ),
+        Column(
+            "confidence",
+            DOUBLE,
+            "in [0, 1]; a declared prior but with `embedding`, where it is the cosine; null: unknown",
+            True,
+        ),
+        Column(
+            "near",
+            pa.list_(NEAR),
+            "classes whose names lie nearest by sentence embedding, with cosines, best first; empty: not asked",
         ),
     ),
     "classes": describe(
