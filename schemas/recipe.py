@@ -253,8 +253,8 @@ class Unify(Section):
         0.5,
         gt=0,
         lt=1,
-        description="a class that a listener hears with at least this calibrated probability counts as present in a mixture's source, though "
-        "unlabelled; null: only labels and words count",
+        description="a class that a listener hears with at least this calibrated probability counts as present in a clip that is to be mixed, "
+        "though unlabelled; null: only labels and words count",
     )
     review: str | None = Field(
         None,
