@@ -253,7 +253,7 @@ class Unify(Section):
         0.5,
         gt=0,
         lt=1,
-        description="a class that a listener hears with at least this calibrated probability counts as present in a clip that is to be mixed, "
+        description="a class that a listener hears with at least this calibrated probability counts as present where clips are mixed, "
         "though unlabelled; null: only labels and words count",
     )
     review: str | None = Field(
