@@ -30,11 +30,12 @@ NAME = "attribution.csv"
 COLUMNS = ("recording_id", "datasets", "licence", "licence_text", "attribution", "link", "used_in", "changes")
 
 USES = (
-    ("captions", "samples", ("clip_id",)),
-    ("mixtures", "mixtures", ("target_clip_id", "interferer_clip_ids")),
-    ("frames", "frames", ("clip_id",)),
+    ("captions", (("samples", "clip_id"),)),
+    # The target's clip is not mixed where it is asked for in vain, but its words are used.
+    ("mixtures", (("mixtures", "target_clip_id"), ("plan", "sources"))),
+    ("frames", (("frames", "clip_id"),)),
 )
-"""What is made of clips: its name, the table of it, and the columns that name the clips. Other clips lie in the store alone."""
+"""What is made of clips: its name, and the columns of tables that name the clips. Other clips lie in the store alone."""
 
 _CHANGES = ("cut to an excerpt", "channels made one", "resampled", "level lowered")
 """Done to a clip; a bit of its flags each, and after them one for each of ``USES``."""
@@ -97,7 +98,7 @@ def _line(recording_id: str, rows: list[tuple[Any, ...]]) -> tuple[str, ...]:
     _, datasets, licences, texts, makers, rates, flags = zip(*rows, strict=True)
     flag = reduce(or_, flags)
     done = [words for bit, words in enumerate(_CHANGES) if flag >> bit & 1]
-    used = [use for bit, (use, _, _) in enumerate(USES, len(_CHANGES)) if flag >> bit & 1]
+    used = [use for bit, (use, _) in enumerate(USES, len(_CHANGES)) if flag >> bit & 1]
     done = [f"resampled to {rates[0]} Hz" if words == "resampled" else words for words in done]
     done += ["mixed with other recordings"] if "mixtures" in used else []
     return (
@@ -140,8 +141,8 @@ def _table(workspace: Workspace, nodes: Sequence[Node], partitions: int) -> pa.T
         return pa.table({})
     clips = pa.concat_tables(parts).unify_dictionaries()
     flags = clips.column("flags").to_numpy()
-    for bit, (_, table, columns) in enumerate(USES, len(_CHANGES)):
-        used = pc.is_in(clips.column("clip_id"), value_set=_used(workspace, nodes, partitions, table, columns))
+    for bit, (_, columns) in enumerate(USES, len(_CHANGES)):
+        used = pc.is_in(clips.column("clip_id"), value_set=_used(workspace, nodes, partitions, columns))
         flags = flags | (used.to_numpy().astype(np.uint8) << bit)
     clips = clips.drop_columns(["clip_id", "flags"]).append_column("flags", pa.array(flags))
     return clips.take(pc.sort_indices(clips, sort_keys=[("recording_id", "ascending")]))
@@ -157,13 +158,16 @@ def _changed(clips: pa.Table) -> pa.Array:
 
 
 def _used(
-    workspace: Workspace, nodes: Sequence[Node], partitions: int, table: str, columns: tuple[str, ...]
+    workspace: Workspace, nodes: Sequence[Node], partitions: int, columns: tuple[tuple[str, str], ...]
 ) -> pa.Array:
-    """Return the identifiers of the clips that a table names."""
+    """Return the identifiers of the clips that columns of tables name, by themselves or in their structs."""
     found = [pa.array([], pa.string())]
-    for part in _read(workspace, nodes, partitions, table, list(columns)):
-        for column in part.columns:
-            found.append((pc.list_flatten(column) if pa.types.is_list(column.type) else column).unique())
+    for table, name in columns:
+        for part in _read(workspace, nodes, partitions, table, [name]):
+            column = part.column(name).combine_chunks()
+            inner = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+            ids = pc.struct_field(inner, "clip_id") if pa.types.is_struct(inner.type) else inner
+            found.append(ids.unique())
     return pc.unique(pa.concat_arrays(found))
 
 

@@ -108,13 +108,19 @@ def _mixtures(workspace: Workspace) -> list[Row]:
                  md5(mixture_id), mixture_id LIMIT {MIXTURES}""",
     )
     ids = [row["mixture_id"] for row in chosen]
-    found = dicts(workspace, "SELECT mixture_id, sources FROM plan WHERE list_contains(?, mixture_id)", [ids])
-    plans = {row["mixture_id"]: row["sources"] for row in found}
+    plans = {
+        row["mixture_id"]: row["sources"]
+        for row in dicts(workspace, "SELECT mixture_id, sources FROM plan WHERE list_contains(?, mixture_id)", [ids])
+    }
+    used = sorted({source["clip_id"] for sources in plans.values() for source in sources})
+    known = dicts(workspace, "SELECT clip_id, class_names, licence FROM sources WHERE list_contains(?, clip_id)", [used])
+    clips = {row["clip_id"]: row for row in known}
     for row in chosen:
         rate = row["sample_rate"]
         row["sources"] = [
             {
                 **source,
+                **clips[source["clip_id"]],
                 "seconds": source["length"] / rate,
                 "start_s": source["start"] / rate,
                 "at_s": source["at"] / rate,

@@ -209,7 +209,7 @@ def listeners(workspace: Workspace) -> dict[str, list[Row]]:
 
 
 def mixtures(workspace: Workspace) -> Row:
-    """Return how well the asked ratio was met, and up to 400 pairs of asked and achieved, in dB."""
+    """Return how well the asked ratio was met, and up to 400 pairs of asked and achieved, in dB; and mixtures by set and policy."""
     (row,) = dicts(
         workspace,
         """
@@ -220,9 +220,17 @@ def mixtures(workspace: Workspace) -> Row:
     points = dicts(
         workspace,
         """
-        SELECT snr_db, achieved_snr_db FROM mixtures ORDER BY md5(mixture_id), mixture_id LIMIT 400""",
+        SELECT snr_db, achieved_snr_db FROM mixtures WHERE snr_db IS NOT NULL AND achieved_snr_db IS NOT NULL
+        ORDER BY md5(mixture_id), mixture_id LIMIT 400""",
     )
-    return row | {"points": [(point["snr_db"], point["achieved_snr_db"]) for point in points]}
+    sets = dicts(
+        workspace,
+        """
+        SELECT "set", split, policy, count(*) AS planned, count(refused) AS refused,
+               list_sort(list_distinct(list(refused) FILTER (refused IS NOT NULL))) AS reasons
+        FROM plan GROUP BY ALL ORDER BY "set", split, policy""",
+    )
+    return row | {"points": [(point["snr_db"], point["achieved_snr_db"]) for point in points], "sets": sets}
 
 
 def shards(workspace: Workspace) -> list[Row]:

@@ -65,8 +65,8 @@ WHERE probability BETWEEN line - 0.05 AND line ORDER BY probability DESC, candid
     (
         "Mixtures whose target is much quieter than the rest",
         """\
-SELECT mixture_id, achieved_snr_db, query, instruction_extract, tar, "offset", "size"
-FROM mixtures WHERE achieved_snr_db < -10 ORDER BY achieved_snr_db""",
+SELECT mixture_id, input_sdr_db, query, instruction_extract, tar, "offset", "size"
+FROM mixtures WHERE input_sdr_db < -10 ORDER BY input_sdr_db""",
     ),
     (
         "Hours per licence; unknown is not free",
@@ -160,7 +160,7 @@ def _charts(workspace: Workspace, points: list[tuple[float, float]]) -> dict[str
     words = r"SELECT length(regexp_extract_all(caption, '\S+')) AS x, decision AS kind FROM captions"
     scores = "SELECT score AS x, decision AS kind FROM captions"
     probabilities = "SELECT probability AS x, decision AS kind FROM verdicts"
-    durations, ratios = "SELECT duration_s AS x FROM clips", "SELECT achieved_snr_db AS x FROM mixtures"
+    durations, ratios = "SELECT duration_s AS x FROM clips", "SELECT input_sdr_db AS x FROM mixtures"
     drawn = {
         "durations": ("Duration of clips", "seconds", facts.bins(workspace, durations, low=0.0)),
         "words": ("Length of captions", "words", facts.bins(workspace, words, kinds, low=0.0, whole=True)),
@@ -174,7 +174,7 @@ def _charts(workspace: Workspace, points: list[tuple[float, float]]) -> dict[str
             "probability",
             facts.bins(workspace, probabilities, kinds, low=0.0, step=0.1),
         ),
-        "snr": ("Achieved ratio of target to interference", "dB", facts.bins(workspace, ratios)),
+        "snr": ("Ratio of target to the rest in the stored sound", "dB", facts.bins(workspace, ratios)),
     }
     charts = {name: histogram(*parts) if parts[2] else None for name, parts in drawn.items()}
     return charts | {"asked": scatter("Asked and achieved ratio", "dB", points) if points else None}

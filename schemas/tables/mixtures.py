@@ -135,7 +135,15 @@ TABLES: dict[str, pa.Schema] = {
         Column(
             "achieved_snr_db",
             DOUBLE,
-            "ratio of target to residual energy in the stored integers, over all samples, in dB; null: there is no target",
+            "the same ratio, of targets to all interferers without the background, in the stored integers, energy measured as the rule "
+            "does, in dB; null: there is no target",
+            True,
+        ),
+        Column(
+            "input_sdr_db",
+            DOUBLE,
+            "ratio of target to residual energy over all stored samples, in dB: the plain SDR of the mixture as an estimate; null: there "
+            "is no target",
             True,
         ),
         Column("gains", pa.list_(DOUBLE), "linear gain on each source's stored samples, in order of `plan.sources`"),

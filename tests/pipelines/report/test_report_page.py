@@ -4,98 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-import re
 from collections import Counter, defaultdict
-from html.parser import HTMLParser
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import soundfile
+from report_runs import HOSTILE, RATE, Outline, clip_rows, marker, place_of, report, row, tone, write_run
 
 from pipelines.catalog.query import dicts
-from pipelines.catalog.views import CALIBRATED, SAMPLES
 from pipelines.core.tar import Packer
 from pipelines.core.workspace import Workspace
 from pipelines.ingest.store import encode_flac
-from pipelines.mix.levels import mix
-from pipelines.report.examples import marked
 from pipelines.report.page import ASK, write_report
 from pipelines.seal import parse_seal
 from schemas import tables
 from schemas.errors import RunStopped, UserError
-
-RATE = 16000
-HOSTILE = "<script>alert(1)</script>\" onerror='x' & \x07 {{ 7 * 7 }}"
-VOID = {"meta", "img", "br"}
-
-
-def tone(hertz: float, seconds: float = 1.0, level: float = 0.3, rate: int = RATE) -> np.ndarray:
-    at = np.arange(round(seconds * rate)) / rate
-    return np.rint(level * 32767 * np.sin(2 * np.pi * hertz * at)).astype(np.int16)
-
-
-def write_run(root, rows: dict[str, list[dict]]) -> Workspace:
-    """Write tables as Parquet and views over them, as a finished run has them."""
-    workspace = Workspace(str(root))
-    workspace.write("run.json", json.dumps({"name": "tiny", "partitions": 1, "tables": tables.VERSION}).encode())
-    workspace.write("recipe.yaml", b"refine: {false_accepts: 0.05, min_agreement: 0.75}")
-    sql = []
-    for table in tables.TABLES:
-        sink = io.BytesIO()
-        pq.write_table(tables.from_rows(table, rows.get(table, [])), sink)
-        workspace.write(f"tables/{table}.parquet", sink.getvalue())
-        view = "caption_samples" if table == "samples" else table
-        sql.append(f"CREATE VIEW {view} AS SELECT * FROM read_parquet(['tables/{table}.parquet']);")
-    sql += [SAMPLES, CALIBRATED]
-    workspace.write("views.sql", "\n".join(sql).encode())
-    return workspace
-
-
-def row(table: str, **given) -> dict:
-    """Return a row of a table: what is given, and else null, or the empty value of the column's type."""
-    empty = {"string": "", "int64": 0, "double": 0.0, "bool": False}
-    blank = {f.name: None if f.nullable else empty.get(str(f.type), []) for f in tables.schema(table)}
-    return blank | given
-
-
-def marker(stage: str, rows_in: int, rows_out: int, rejects: int = 0, drops: int = 0) -> dict:
-    counts = {"rows_in": rows_in, "rows_out": rows_out, "rejects": rejects, "drops": drops}
-    return row("markers", stage=stage, seconds=1.25, **counts)
-
-
-def place_of(place) -> dict:
-    return {"tar": place.tar, "offset": place.offset, "size": place.size}
-
-
-def clip_rows(n: int, place, seconds: float, text: str | None, decision: str) -> dict[str, dict]:
-    """Return the rows of one clip in clips, captions, candidates and scores."""
-    score = None if decision == "abstained" else 0.9 - 0.05 * n
-    own = {
-        "clip_id": f"a-{n}",
-        "dataset": "a" if n % 2 else "b",
-        "split": "train",
-        "licence": "unknown" if n % 3 else "cc0",
-    }
-    candidate = {"clip_id": f"a-{n}", "candidate_id": f"a-{n}:grammar:0"}
-    support = [f"a-{n}:signal:0"]
-    clip = row("clips", **own, recording_id=f"fs:{n}", duration_s=seconds, sample_rate=RATE, source_rate=44100)
-    caption = row("captions", **own, caption=text, decision=decision, score=score, method="grammar")
-    return {
-        "clips": clip | place_of(place) | {"source_path": HOSTILE},
-        "captions": caption | {"candidate_id": candidate["candidate_id"], "reasons": ["too little"]},
-        "candidates": row("candidates", **candidate, method="grammar", style="short", text=text or ""),
-        "scores": row(
-            "scores",
-            **candidate,
-            score=score,
-            claims=2,
-            supported=1,
-            unsupported=[HOSTILE],
-            evidence_ids=support,
-        ),
-    }
 
 
 @pytest.fixture
@@ -128,43 +51,39 @@ def run(tmp_path) -> Workspace:
                 rows["evidence"].append(row("evidence", **said, **found))
     with Packer(workspace, "shards/mixtures-0", 0, 1000, 10**9) as shards:
         for n in range(2):
-            mixed = mix(stems[n][:8000], [stems[n + 2][:8000]], -3.0 + n, 0.9)
+            target = stems[n][:8000] // 2
+            mixture = target + stems[n + 2][:8000] // 2
             members = {
-                "mixture.flac": encode_flac(mixed.mixture, RATE),
-                "target.flac": encode_flac(mixed.target, RATE),
+                "mixture.flac": encode_flac(mixture, RATE),
+                "target.flac": encode_flac(target, RATE),
                 "json": b"{}",
             }
             place = place_of(shards.add("train", f"mix-{n}", members))
             both = {
                 "mixture_id": f"mix-{n}",
+                "set": "mix",
                 "split": "train",
+                "policy": "disjoint",
                 "target_clip_id": f"a-{n}",
                 "sample_rate": RATE,
             }
             own = {"licence": ["unknown", "by-nc"][n]}
             said = {
                 "query": HOSTILE,
+                "prompt": "both",
+                "negative": HOSTILE,
                 "instruction_extract": f"Extract {n}",
                 "instruction_remove": f"Remove {n}",
             }
-            ratio = {"snr_db": -3.0 + n, "achieved_snr_db": mixed.achieved_snr_db}
+            ratio = {"snr_db": -3.0 + n, "achieved_snr_db": -3.01 + n, "input_sdr_db": -3.5 + n}
             rows["mixtures"].append(row("mixtures", **both, **own, **said, **ratio, **place))
-            blank = {
-                "recording_id": "",
-                "tar": "",
-                "offset": 0,
-                "size": 0,
-                "sha256": "",
-                "start": 0,
-                "at": 0,
-                "class_ids": [],
-                "text": "",
-            }
             sources = [
-                blank | {"clip_id": f"a-{m}", "length": 8000, "class_names": [HOSTILE], "licence": "unknown"}
-                for m in (n, n + 2)
+                {"role": role, "clip_id": f"a-{m}", "start": 0, "at": 0, "length": 8000}
+                for role, m in (("target", n), ("interferer", n + 2))
             ]
             rows["plan"].append(row("plan", **both, sources=sources))
+    rows["plan"].append(row("plan", set="mix", split="train", policy="disjoint", refused="no_disjoint_partner"))
+    rows["sources"] = [row("sources", clip_id=f"a-{n}", class_names=[HOSTILE], licence="unknown") for n in range(4)]
     wrong = {"stage": "ingest", "error": "undecodable", "message": HOSTILE, "source": HOSTILE}
     rows["rejects"] = [row("rejects", clip_id=f"r-{n}", **wrong) for n in range(5)]
     rows["drops"] = [row("drops", stage="signal", clip_id="a-1", reason="nothing_heard")]
@@ -174,41 +93,6 @@ def run(tmp_path) -> Workspace:
         marker("broken", 14, 12, drops=1),
     ]
     return write_run(workspace.root, rows)
-
-
-class Outline(HTMLParser):
-    """Collects tags and text, and insists that every tag is closed where it was opened."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.words: list[str] = []
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.words))
-
-
-def report(workspace: Workspace) -> Outline:
-    outline = Outline(workspace.read(write_report(workspace)).decode())
-    assert outline.open == []
-    return outline
 
 
 def test_nothing_from_outside_can_become_markup_or_reach_the_network(run):
@@ -453,160 +337,3 @@ def test_where_no_listener_names_a_class_nothing_is_said_of_their_worth(run):
 @pytest.mark.parametrize(("title", "sql"), ASK)
 def test_each_question_at_the_bottom_runs_as_it_stands(run, title, sql):
     dicts(run, sql)
-
-
-KINDS = [
-    {"kind": "shuffled", "captions": 400, "accepted": 0.0, "low": 0.0, "high": 0.0091},
-    {"kind": "reversed", "captions": 3, "accepted": 0.0, "low": 0.0, "high": 0.7076},
-    {"kind": HOSTILE, "captions": 200, "accepted": 0.0123, "low": 0.004, "high": 0.031},
-]
-LINE = {
-    "line": 0.6147,
-    "false_accept_rate": 0.02582,
-    "false_accept_low": 0.01179,
-    "false_accept_high": 0.04868,
-    "keep_rate": 0.9317,
-    "keep_low": 0.881,
-    "keep_high": 0.9654,
-}
-COUNTS = {"positives": 1161, "negatives": 603, "recordings": 149}
-FEW = row("gates", stratum="dataset=a", parent="all", state="too_few", positives=48, negatives=9, recordings=7)
-CERTIFIED = row("gates", stratum="all", state="certified", ece=0.0304, kinds=KINDS, **LINE, **COUNTS)
-
-
-def claim(number: int, kind: str, text: str, verdict: str, start: int, **given) -> dict:
-    own = {"claim_id": f"a-1:grammar:0:{number}", "candidate_id": "a-1:grammar:0", "clip_id": "a-1"}
-    place = {"start": start, "end": start + len(text)}
-    return row("claims", **own, **place, kind=kind, text=text, verdict=verdict, reason=f"because {HOSTILE}", **given)
-
-
-def judged(root, **tables_: list[dict]) -> Workspace:
-    """A run of one clip whose best caption was written by a model and is accepted."""
-    workspace = Workspace(str(root))
-    with Packer(workspace, "store", 0, 1000, 10**9) as store:
-        place = store.add("clips", "a-1", {"flac": encode_flac(tone(440, 0.5), RATE)})
-    made = clip_rows(1, place, 0.5, "A dog barks at night.", "accepted")
-    made["captions"] |= {"probability": 0.875, "stratum": "all", "style": "short"}
-    made["scores"] |= {"scorer": "agreement"}
-    own = {key: made["candidates"][key] for key in ("clip_id", "candidate_id")}
-    verdict = row("verdicts", **own, stratum="all", probability=0.875, decision="accepted")
-    return write_run(root, {name: [each] for name, each in made.items()} | {"verdicts": [verdict]} | tables_)
-
-
-@pytest.fixture(scope="module")
-def rich(tmp_path_factory) -> tuple[Outline, str]:
-    """The page, and its HTML, of a run with a line, claims of every verdict, two rounds, and captions that were paid."""
-    root = tmp_path_factory.mktemp("rich")
-    workspace = judged(root)
-    kept = {name: dicts(workspace, f"SELECT * FROM {name}") for name in ("candidates", "verdicts")}
-    asked: list[dict] = [
-        {"request": "k1", "tokens_in": 1000.5, "tokens_out": 20.0, "usd": 0.0021},
-        {"request": "k1", "tokens_in": 1000.5, "tokens_out": 30.0, "usd": 0.0021},
-        {"request": "k2", "usd": 0.0},
-    ]
-    written = [
-        row("candidates", clip_id="a-1", candidate_id=f"a-1:mind:{n}", method=HOSTILE, model="m-7", round=2, **each)
-        for n, each in enumerate(asked)
-    ]
-    refused = row("verdicts", clip_id="a-1", candidate_id="a-1:mind:0", decision="refused", probability=0.125)
-    claims = [
-        claim(0, "source", "dog", "supported", 2, evidence_ids=["a-1:signal:0"]),
-        claim(1, "action", "dog barks", "unsupported", 2),
-        claim(2, "place", "at night", "visual_only", 12),
-        claim(3, "action", "Dog barks", "unsupported", 6) | {"candidate_id": "a-1:mind:0", "reason": "another"},
-        claim(4, "source", HOSTILE, "unsupported", 0) | {"candidate_id": "a-1:mind:0"},
-        claim(5, "none", "", "unknown", 0) | {"candidate_id": "a-1:mind:1"},
-    ]
-    judged(
-        root,
-        candidates=[*kept["candidates"], *written],
-        verdicts=[*kept["verdicts"], refused],
-        claims=claims,
-        gates=[FEW, CERTIFIED],
-    )
-    return report(workspace), workspace.read("report/index.html").decode()
-
-
-SAFE = HOSTILE.replace("\x07", "\ufffd")
-
-
-def test_what_the_gate_promises_is_told_by_stratum_and_by_kind_of_wrong_caption_with_intervals(rich):
-    text = rich[0].text()
-    assert "no more than 5 % of the wrong ones reach it" in text
-    assert "all 0.615 2.58 % (1.18 % to 4.87 %) 93.2 % (88.1 % to 96.5 %) 603 1,161 149 1" in text
-    assert "another clip's caption all 400 0 % (0 % to 0.91 %)" in text
-    assert "the order turned round all 3 0 % (0 % to 70.8 %)" in text
-    assert f"{SAFE} all 200 1.23 % (0.4 % to 3.1 %)" in text
-    assert "1 of 2 candidates were judged by a line; of the others no rate is promised" in text
-    assert "dataset=a too few captions 48 9 7 –" in text
-
-
-@pytest.mark.parametrize(
-    ("gates", "wanted", "words"),
-    [
-        ([], "0.05", "Nothing is promised: this run calibrated no gate."),
-        ([FEW], "null", "Nothing is promised: the recipe wants no rate of false accepts."),
-        (
-            [FEW | {"stratum": "all", "parent": None}],
-            "0.05",
-            "there are too few captions of known truth to hold 5 % false accepts (48 right ones and 9 wrong ones, of 7 recordings)",
-        ),
-        (
-            [row("gates", stratum="all", state="calibrated", ece=0.2, **COUNTS)],
-            "0.01",
-            "no line holds 1 % false accepts, since on captions of known truth the scores tell right from wrong too poorly "
-            "(1,161 right ones and 603 wrong ones, of 149 recordings)",
-        ),
-    ],
-)
-def test_what_is_not_there_is_told_no_promise_no_claim_without_support_no_cost(tmp_path, gates, wanted, words):
-    workspace = judged(tmp_path, gates=gates, claims=[claim(0, "source", "A dog", "supported", 0)])
-    workspace.write("recipe.yaml", f"refine: {{false_accepts: {wanted}, min_agreement: 0.75}}".encode())
-    text = report(workspace).text()
-    assert words in text
-    assert "reach it" not in text
-    assert "judged by a line" not in text
-    assert "No claim is without support." in text
-    assert "No server was asked to write: it cost nothing." in text
-
-
-def test_decisions_are_told_by_method_and_style_of_best_captions_and_of_all_candidates(rich):
-    text = rich[0].text()
-    assert "grammar short 1 1 0 0 0.88 0.85" in text
-    assert "grammar short 0 1 1 0 0 0.88" in text
-    assert f"{SAFE} 2 1 0 1 0 0.12" in text
-
-
-def test_probabilities_are_drawn_by_decision(rich):
-    labels = [a.get("aria-label", "") for tag, a in rich[0].tags if tag == "svg"]
-    assert "Probability that a caption is right: 2 values; most, 1, lie from 0.1 to 0.2 probability" in labels
-
-
-def test_claims_are_counted_by_verdict_and_those_without_support_come_with_why_the_most_frequent_first(rich):
-    text = rich[0].text()
-    assert "action 2 0 2 0 0" in text
-    assert "place 1 0 0 1 0" in text
-    table = text[text.index("Most frequent claims without support Claim") :]
-    assert f"dog barks action 2 1 another and 1 other reason {SAFE.lower()} source 1 1 because {SAFE}" in table
-
-
-def test_a_caption_shows_its_verdict_and_each_word_the_verdict_on_the_shortest_claim_that_holds_it(rich):
-    outline, html = rich
-    assert "accepted probability 0.88 in all · score 0.85" in outline.text()
-    assert "Claims (3)" in outline.text()
-    quote = html[html.index("<blockquote") : html.index("</blockquote>")]
-    pieces = re.findall(r'<span class="claim (\w+)" title="[^"]*">([^<]*)</span>', quote)
-    assert pieces == [("supported", "dog"), ("unsupported", "barks"), ("visual_only", "at night")]
-    assert re.sub(r"<[^>]*>", "", quote) == "A dog barks at night."
-
-
-@pytest.mark.parametrize(("start", "end"), [(0, 99), (20, 5), (0, 0), (-3, 2)])
-def test_a_claim_whose_place_lies_outside_its_caption_loses_no_word(start, end):
-    found = marked("A dog.", [claim(0, "source", "x", "supported", 0) | {"start": start, "end": end}])
-    assert "".join(words for words, _ in found) == "A dog."
-
-
-def test_what_writing_cost_is_told_by_writer_in_tokens_and_dollars(rich):
-    text = rich[0].text()
-    assert f"{SAFE} m-7 3 0 1 2 2,001 50 0.0042" in text
-    assert f"Of 1 candidates of {SAFE} the server told no tokens." in text
