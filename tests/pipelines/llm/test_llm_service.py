@@ -79,13 +79,14 @@ def test_a_stop_that_the_user_asks_for_ends_every_group_and_is_told_as_such(tmp_
 
 def test_a_stop_that_has_to_wait_says_for_how_many_answers_and_how_long(tmp_path, asked_to_stop, monkeypatch, capsys):
     monkeypatch.setattr(service_module, "_PATIENCE_S", 0.05)
-    late = time.monotonic() + 1.0
-    with serving(lambda asked: Answer(ready=lambda: time.monotonic() > late)) as server:
+    released = threading.Event()
+    with serving(lambda asked: Answer(ready=released.is_set)) as server:
         own, client = opened(server, tmp_path, timeout_s=30.0)
         group = own.start(client, [partial(client.ask, question(f"q{number}")) for number in range(3)])
         while len(server.asked) < 3:
             time.sleep(0.005)
         asked_to_stop.set()
+        threading.Timer(1.0, released.set).start()
         with pytest.raises(KeyboardInterrupt):
             group.results()
     told = capsys.readouterr().err
