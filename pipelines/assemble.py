@@ -22,8 +22,11 @@ from pipelines.listen.publisher import Publisher
 from pipelines.listen.stage import Listen
 from pipelines.listen.transcribe import Transcribe
 from pipelines.listen.zero_shot import ZeroShot
+from pipelines.mix.paraphrase import ParaphrasePatterns
+from pipelines.mix.patterns import Patterns
 from pipelines.mix.plan import PlanMixtures
 from pipelines.mix.render import Render
+from pipelines.mix.sources import Sources
 from pipelines.refine.decide import Decide
 from pipelines.refine.gate import Gate
 from pipelines.refine.ground import Ground
@@ -37,8 +40,14 @@ from pipelines.refine.texts import TextChecks
 from pipelines.refine.trim import Trim
 from pipelines.refine.weigh import Weigh
 from pipelines.shards.captions import CaptionShards
+from pipelines.unify.categorise import Categorise
+from pipelines.unify.datasets import Datasets
+from pipelines.unify.extract import ExtractTags
+from pipelines.unify.names_stage import Names
 from pipelines.unify.stage import Unify
+from pipelines.unify.vocabulary import Vocabulary
 from schemas.endpoints import endpoint_of
+from schemas.errors import UserError
 from schemas.recipe import Recipe
 from taggers.base import Embedder, Listener
 from taggers.chat import Chat
@@ -50,7 +59,7 @@ def stages_of(recipe: Recipe, check: bool = True) -> list[Stage]:
     Raises:
         UserError: a stage finds a mistake in its part of the recipe.
     """
-    audio, video, listen, mix, shards = recipe.audio, recipe.video, recipe.listen, recipe.mix, recipe.shards
+    audio, video, listen, shards = recipe.audio, recipe.video, recipe.listen, recipe.shards
     embedders = [chosen(choice, Embedder, listen.device) for choice in listen.embedders]
     stages: list[Stage] = [
         Index(recipe.data),
@@ -65,7 +74,7 @@ def stages_of(recipe: Recipe, check: bool = True) -> list[Stage]:
         *(AskHere(chosen(choice, Chat, listen.device), choice.chain) for choice in listen.chats),
         *(Ask(ask, endpoint_of(recipe.endpoints, ask.endpoint, f"listen.ask {ask.name}")) for ask in listen.ask),
         *_transcribers(recipe),
-        Unify(),
+        *_classes(recipe),
     ]
     stages += [
         Listeners(tuple(stage for stage in stages if stage.writes == "evidence")),
@@ -75,16 +84,42 @@ def stages_of(recipe: Recipe, check: bool = True) -> list[Stage]:
         *_captions(recipe, embedders),
         CaptionShards(shards.max_samples, shards.max_mb),
     ]
-    if mix.per_clip:
-        stages += [
-            PlanMixtures(
-                mix.per_clip, mix.duration_s, audio.sample_rate, mix.snr_db, mix.inferred, recipe.describe.phrases
-            ),
-            Render(mix.peak, shards.max_samples, shards.max_mb),
-        ]
+    stages += _mixtures(recipe, embedders)
     for stage in stages if check else ():
         stage.check()
     return stages
+
+
+def _classes(recipe: Recipe) -> list[Stage]:
+    """Return what brings names and words onto the ontology."""
+    unify, endpoints = recipe.unify, recipe.endpoints
+    datasets = tuple((each.name or each.adapter, each.adapter) for each in recipe.data.datasets)
+    stages: list[Stage] = [Datasets(datasets), Vocabulary()]
+    if unify.endpoint is not None:
+        stages.append(Categorise(unify, endpoint_of(endpoints, unify.endpoint, "unify.endpoint")))
+    stages.append(Names(unify.embeddings, unify.review, unify.endpoint is not None))
+    if unify.tags is not None:
+        stages.append(ExtractTags(unify, endpoint_of(endpoints, unify.tags, "unify.tags")))
+    return [*stages, Unify(unify.embeddings, unify.tags is not None)]
+
+
+def _mixtures(recipe: Recipe, embedders: list[Chosen[Embedder]]) -> list[Stage]:
+    """Return what leads from clips and their classes to rendered mixtures; nothing where no set wants any."""
+    mix, shards, unify, sets = recipe.mix, recipe.shards, recipe.unify, recipe.mix.every
+    if not sets:
+        return []
+    stages: list[Stage] = [
+        Sources(any(each.inferred for each in sets), unify.heard, recipe.describe.phrases, unify.tags is not None),
+        Patterns(tuple(sorted({each.words.templates for each in sets}))),
+    ]
+    if mix.paraphrase is not None:
+        endpoint = endpoint_of(recipe.endpoints, mix.paraphrase.endpoint, "mix.paraphrase.endpoint")
+        stages.append(ParaphrasePatterns(mix.paraphrase, endpoint))
+    embedder = next((each for each in embedders if each.name == shards.embedder), None)
+    if shards.embedder is not None and embedder is None:
+        names = ", ".join(each.name for each in embedders) or "none"
+        raise UserError(f"shards.embedder: {shards.embedder!r} is none of listen.embedders ({names}); name one of them")
+    return [*stages, PlanMixtures(sets, recipe.audio.sample_rate), Render(sets, shards, embedder)]
 
 
 def _captions(recipe: Recipe, embedders: list[Chosen[Embedder]]) -> list[Stage]:

@@ -14,8 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pipelines.certify_command import add_certify
 from pipelines.llm import fake
 from pipelines.publish.command import add_export
+from pipelines.replay.command import add_replay
+from pipelines.shards.command import add_shards
 from schemas.errors import RunStopped, UserError
 
 
@@ -69,6 +72,17 @@ def build_parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true")
     run_argument(commands.add_parser("report", help="write a page with plots and players"))
     add_export(commands)
+    add_certify(commands)
+    add_shards(commands)
+    add_replay(commands)
+    labels = commands.add_parser("labels", help="what the datasets' labels mean")
+    of_labels = labels.add_subparsers(dest="labels_command", required=True, metavar="review")
+    review = of_labels.add_parser(
+        "review",
+        help="write the names that nobody is sure of into a file for a person, which a recipe's unify.review reads",
+    )
+    run_argument(review)
+    review.add_argument("--out", required=True, metavar="FILE.csv", help="a new file")
     fake.arguments(
         commands.add_parser("serve-fake", help="answer like a server of language models, without a model, for dry runs")
     )
@@ -194,9 +208,7 @@ def _plan(options: argparse.Namespace) -> int:
         job = prepare(load_recipe(options.recipe, tuple(options.set)), options.out or f"{nowhere}/new", make=False)
     print(plan_table(Work(job.nodes, job.context)))
     for stage, expected in estimates(job.recipe, job.nodes, job.context):
-        words = (
-            expected.words() if expected else "a request per caption that will have been written; not told beforehand"
-        )
+        words = expected.words() if expected else "about what is not there yet, and so not told beforehand"
         print(f"\n{stage}, of the whole run: {words}")
     return 0
 
@@ -256,6 +268,35 @@ def _export(options: argparse.Namespace) -> int:
     from pipelines.publish.command import run_export
 
     print(run_export(_workspace(options.run), options))
+    return 0
+
+
+def _certify(options: argparse.Namespace) -> int:
+    from pipelines.certify_command import run_certify
+
+    print(run_certify(_workspace(options.run), options))
+    return 0
+
+
+def _shards(options: argparse.Namespace) -> int:
+    from pipelines.shards.command import run_shards
+
+    print(run_shards(options))
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from pipelines.replay.command import run_replay
+
+    print(run_replay(options))
+    return 0
+
+
+def _labels(options: argparse.Namespace) -> int:
+    from pipelines.unify.review import write_review
+
+    names = write_review(_workspace(options.run), Path(options.out).expanduser())
+    print(f"{options.out}: {names:,} names; edit `classes`, then set unify.review to the file")
     return 0
 
 
@@ -404,6 +445,10 @@ _COMMANDS = {
     "explain": _explain,
     "report": _report,
     "export": _export,
+    "certify": _certify,
+    "shards": _shards,
+    "replay": _replay,
+    "labels": _labels,
     "serve-fake": fake.main,
     "catalog": _catalog,
     "sample": _sample,

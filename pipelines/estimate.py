@@ -21,6 +21,7 @@ from pipelines.llm.check import place_of
 from pipelines.llm.estimate import Estimate, estimate, measure
 from pipelines.llm.request import Request
 from pipelines.llm.service import FOLDER
+from pipelines.mix.patterns import Patterns
 from schemas import tables
 from schemas.endpoints import Endpoint
 from schemas.recipe import Recipe
@@ -42,7 +43,7 @@ class Asks(Protocol):
 
 
 def estimates(recipe: Recipe, nodes: Sequence[Node], context: Context) -> list[tuple[str, Estimate | None]]:
-    """Return, per stage that asks an endpoint, what it will come to; None where it asks about captions yet to be written.
+    """Return, per stage that asks an endpoint, what it will come to; None where it asks about captions or names that are not there yet.
 
     Nothing has been heard yet: a question that what is heard may open is reckoned as the publisher's labels open it, and a model's
     answer that a writer is told of as :data:`ASSUMED`. A clip per record is reckoned, of the greatest length that the recipe
@@ -56,15 +57,26 @@ def estimates(recipe: Recipe, nodes: Sequence[Node], context: Context) -> list[t
     batch = _batch(records, recipe, context, [node.stage for node in nodes if isinstance(node.stage, (Ask, AskHere))])
     found: list[tuple[str, Estimate | None]] = []
     for stage in asking:
-        if stage.reads[0] != "clips":
+        if stage.reads[0] == "clips":
+            requests = stage.requests(batch, context) if records else []
+            expected = round(count * len(requests) / max(1, len(records)))
+        elif stage.reads[0] == "patterns":
+            requests = stage.requests(_patterns(nodes, context), context)
+            expected = len(requests)
+        else:
             found.append((stage.name, None))
             continue
         name, endpoint = stage.asked
-        requests = stage.requests(batch, context) if records else []
-        expected = round(count * len(requests) / max(1, len(records)))
         known = measure(place_of(name, endpoint, make=False) or context.workspace, FOLDER, name, endpoint)
         found.append((stage.name, estimate(requests, expected, endpoint, known)))
     return found
+
+
+def _patterns(nodes: Sequence[Node], context: Context) -> Batch:
+    """Return the instruction patterns of a recipe, all of which are known beforehand."""
+    stage = next(node.stage for node in nodes if isinstance(node.stage, Patterns))
+    (listed,) = stage.stream(context)
+    return Batch(tables.from_rows(stage.writes, listed.rows), {})
 
 
 def _sample(index: Index, context: Context) -> tuple[list[dict[str, Any]], int]:

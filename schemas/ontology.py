@@ -94,6 +94,16 @@ class Ontology:
         i = self.index(class_id)
         return self._above[i] | self._below[i] | 1 << i
 
+    def implied(self, class_ids: Iterable[str]) -> int:
+        """Return the bits of these classes and of what each of them is: the classes above, along paths without abstract nodes."""
+        places = map(self.index, class_ids)
+        return reduce(or_, (self._above[i] | 1 << i for i in places), 0)
+
+    def covered(self, class_id: str) -> int:
+        """Return the bits of this class and of its kinds: the classes below, along paths without abstract nodes."""
+        i = self.index(class_id)
+        return self._below[i] | 1 << i
+
     def conflict(self, a: str, b: str) -> Reason | None:
         """Return what ``a`` is to ``b`` where the two classes conflict, else None."""
         i, j = self.index(a), self.index(b)

@@ -1,4 +1,4 @@
-"""Read separation mixtures back from WebDataset shards, in an order that seed and epoch determine."""
+"""Read separation mixtures back from the shards of a run or of a dataset folder, in an order that seed and epoch determine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,20 +17,22 @@ import soundfile as sf
 import webdataset as wds
 from numpy.typing import NDArray
 
+from pipelines.mix.remix import remix
 from schemas.errors import UserError
 from schemas.ids import seed_for
 
 SHUFFLE = 200
 """Samples, still encoded, among which the next is drawn in random order: some 100 MB of ten-second clips."""
 
-_SHARD = re.compile(r"(?P<split>.+)-\d+-\d+\.tar")
+_OF_RUN = re.compile(r"(?P<group>.+)-\d{5}-\d{3,}\.tar")
+_OF_FOLDER = re.compile(r"(?P<set>\w+)-(?P<split>\w+)-\d{6,}\.tar")
 _TAR_END = bytes(1024)
 _REMAKE = "write the shard again"
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """One mixture with its target, as stored: ``mixture`` minus ``target`` is exactly everything else.
+    """One mixture with its target, as stored or as its recipe says: ``mixture`` minus ``target`` is exactly everything else.
 
     Attributes:
         key: the sample's key in its shard.
@@ -52,6 +54,8 @@ class Mixture:
 def find_shards(folder: str | Path) -> dict[str, list[Path]]:
     """Return the shards of each split in ``folder``, sorted by name.
 
+    A split of the set ``mix`` has its own name, e.g. ``train``; one of another set ``<set>_<split>``.
+
     Raises:
         UserError: there is no such folder, or no shard in it.
     """
@@ -60,11 +64,18 @@ def find_shards(folder: str | Path) -> dict[str, list[Path]]:
         raise UserError(f"shards {folder}: no such folder; give the one that holds train-00000-000.tar")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if match := _SHARD.fullmatch(path.name):
-            found.setdefault(match["split"], []).append(path)
+        if match := _OF_RUN.fullmatch(path.name):
+            found.setdefault(match["group"], []).append(path)
+        elif match := _OF_FOLDER.fullmatch(path.name):
+            found.setdefault(group_name(match["set"], match["split"]), []).append(path)
     if not found:
         raise UserError(f"shards {folder}: holds no shard; give the folder that holds train-00000-000.tar")
     return found
+
+
+def group_name(name: str, split: str) -> str:
+    """Return what the shards of a set and split are found under."""
+    return split if name == "mix" else f"{name}_{split}"
 
 
 def mixtures(folder: str | Path, split: str, seed: int | None = None, epoch: int = 0) -> wds.DataPipeline:
@@ -74,8 +85,8 @@ def mixtures(folder: str | Path, split: str, seed: int | None = None, epoch: int
     them by whole shards. It is not divided among the ranks of a distributed training.
 
     Args:
-        folder: folder of ``<split>-<partition>-<number>.tar`` files.
-        split: e.g. ``train``.
+        folder: folder of a run's ``<split>-<partition>-<number>.tar``, or of an export's ``<set>-<split>-<number>.tar``.
+        split: e.g. ``train``; of another set than ``mix``, ``<set>_<split>``.
         seed: order of shards and, through a buffer of :data:`SHUFFLE` samples, of what is in them; None: as
             stored.
         epoch: each epoch of a seed has an order of its own; the same pair always has the same.
@@ -120,24 +131,80 @@ def _name_faults(samples: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _decode(split: str, sample: dict[str, Any]) -> Mixture:
-    key = sample["__key__"]
-    where = f"shard {sample['__url__'].rpartition('/')[2]}, sample {key}"
-    for member in ("json", "mixture.flac", "target.flac"):
-        if member not in sample:
-            raise UserError(f"{where}: has no member {key}.{member}; {_REMAKE}")
+    where = f"shard {sample['__url__'].rpartition('/')[2]}, sample {sample['__key__']}"
+    return decoded(sample["__key__"], sample, split, where)
+
+
+def decoded(key: str, members: Mapping[str, Any], split: str, where: str) -> Mixture:
+    """Return a sample, whose sources are mixed if it holds these alone.
+
+    Args:
+        key: the sample's key.
+        members: what follows the key in a member's name -> its bytes.
+        split: the split that it is of, as :func:`find_shards` calls it.
+        where: shard and sample, in words.
+
+    Raises:
+        UserError: it breaks the format.
+    """
     try:
-        record = json.loads(sample["json"])
-        query, rate, stored = record["query"], record["sample_rate"], record["split"]
-    except (ValueError, KeyError, TypeError) as error:
+        record = json.loads(_member(members, "json", key, where))
+        query, rate = record["query"], record["sample_rate"]
+        stored = group_name(record.get("set", "mix"), record["split"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         fault = f"{type(error).__name__}: {error}"
         raise UserError(f"{where}: its JSON lacks something ({fault}); {_REMAKE}") from error
     if stored != split:
         raise UserError(f"{where}: belongs to split {stored!r} but lies in a shard of {split!r}; {_REMAKE}")
-    mixture = _flac(sample["mixture.flac"], rate, f"{where}.mixture.flac")
-    target = _flac(sample["target.flac"], rate, f"{where}.target.flac")
+    if "source0.flac" in members:
+        mixture, target = _remixed(members, where)
+    else:
+        mixture = _sound(members, "mixture", rate, key, where)
+        target = _target(members, mixture, record, key, where)
     if len(mixture) != len(target):
         raise UserError(f"{where}: mixture has {len(mixture)} samples, target {len(target)}; {_REMAKE}")
     return Mixture(key, query, mixture, target, rate, record)
+
+
+def _member(members: Mapping[str, Any], name: str, key: str, where: str) -> bytes:
+    if name not in members:
+        raise UserError(f"{where}: has no member {key}.{name}; {_REMAKE}")
+    return bytes(members[name])
+
+
+def _target(
+    members: Mapping[str, Any], mixture: NDArray[np.float32], record: dict[str, Any], key: str, where: str
+) -> NDArray[np.float32]:
+    """Return the target as it is stored or, exactly, what the residual leaves or what the targets' stems sum to."""
+    rate, kinds = record["sample_rate"], ("flac", "wav")
+    if any(f"target.{kind}" in members for kind in kinds):
+        return _sound(members, "target", rate, key, where)
+    if any(f"residual.{kind}" in members for kind in kinds):
+        residual = _sound(members, "residual", rate, key, where)
+        return mixture - residual if len(residual) == len(mixture) else residual
+    if any(f"stem0.{kind}" in members for kind in kinds):
+        roles = [source["role"] for source in record["sources"]]
+        stems = [_sound(members, f"stem{n}", rate, key, where) for n, role in enumerate(roles) if role == "target"]
+        return np.sum(stems, axis=0, dtype=np.float32) if stems else np.zeros_like(mixture)
+    raise UserError(f"{where}: has no member {key}.target.flac; {_REMAKE}")
+
+
+def _remixed(members: Mapping[str, Any], where: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    try:
+        mixture, target, _ = remix(members)
+    except (ValueError, KeyError, sf.LibsndfileError) as error:
+        raise UserError(f"{where}: cannot be mixed ({type(error).__name__}: {error}); {_REMAKE}") from error
+    return _float(mixture), _float(target)
+
+
+def _float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Return 16-bit samples as libsndfile gives them as floats."""
+    return np.multiply(samples, np.float32(1 / 32768), dtype=np.float32)
+
+
+def _sound(members: Mapping[str, Any], name: str, rate: int, key: str, where: str) -> NDArray[np.float32]:
+    kind = "wav" if f"{name}.wav" in members else "flac"
+    return _flac(_member(members, f"{name}.{kind}", key, where), rate, f"{where}.{name}.{kind}")
 
 
 def _flac(data: bytes, rate: int, where: str) -> NDArray[np.float32]:

@@ -38,7 +38,7 @@ def spans_all(node: Node) -> bool:
 
 def read_of(reader: Node, source: Node, partition: int) -> int:
     """Return the partition of an input that a task reads: its own, or -1, all of them, of a table that is read whole."""
-    return ALL if source.stage.writes in reader.stage.whole and spans_all(source) else partition
+    return ALL if source.stage.writes in reader.stage.whole else partition
 
 
 def build_graph(

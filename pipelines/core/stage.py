@@ -159,7 +159,7 @@ class Stage(ABC):
         key: key column of the primary table, unique in it.
         out_key: the column of the written table that holds that key.
         places: of a stage that writes all partitions, the column whose hash is a row's partition; empty: the first one.
-        whole: tables that it reads whole in each partition; small ones, written by a stage that waits for all partitions.
+        whole: tables that it reads whole in each partition: small ones, or such as any row may need any row of.
         waits: True: it needs all partitions at once (one task, which writes every partition of its table).
         seeded: True: it draws, so that the run's seed is part of its fingerprint.
         room: folder of the workspace that its output lies in.

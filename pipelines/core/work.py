@@ -90,14 +90,17 @@ class Work:
     def __post_init__(self) -> None:
         self._waiting: dict[tuple[str, int], int] = {}
         self._readers: dict[str, list[Node]] = defaultdict(list)
+        self._whole: dict[str, str] = {}
         for node in self.nodes:
             self.standing[node.stage.name] = survey(node.folder, self.context.workspace)
             self.sources[node.stage.name] = node.stage.sources(self.context)
             for source in node.inputs:
                 self._readers[source.stage.name].append(node)
             for p in self.partitions(node):
-                count = sum(1 if spans_all(source) or p != ALL else self.context.partitions for source in node.inputs)
-                self._waiting[node.stage.name, p] = count
+                self._waiting[node.stage.name, p] = sum(
+                    1 if spans_all(source) or read_of(node, source, p) != ALL else self.context.partitions
+                    for source in node.inputs
+                )
         for node in self.nodes:
             if not node.inputs:
                 self._ready(node, ALL)
@@ -108,10 +111,16 @@ class Work:
 
     def inputs(self, node: Node, partition: int) -> tuple[tuple[str, str], ...]:
         """Return (input stage, content of its commit) for a task all of whose inputs are committed."""
-        return tuple(
-            (source.stage.name, content_read(node, source, partition, self.done, self.context.partitions))
-            for source in node.inputs
-        )
+        return tuple((source.stage.name, self._content(node, source, partition)) for source in node.inputs)
+
+    def _content(self, node: Node, source: Node, partition: int) -> str:
+        if spans_all(source) or read_of(node, source, partition) != ALL:
+            return content_read(node, source, partition, self.done, self.context.partitions)
+        # All of its commits stand by now, and as many tasks as there are partitions ask.
+        name = source.stage.name
+        if name not in self._whole:
+            self._whole[name] = content_read(node, source, partition, self.done, self.context.partitions)
+        return self._whole[name]
 
     def task(self, node: Node, partition: int) -> Task:
         """Return the task as it is to be given to a worker."""
@@ -135,7 +144,7 @@ class Work:
         if reused:
             self.reused.add((name, marker.partition))
         for reader in self._readers[name]:
-            whole = marker.partition == ALL or spans_all(reader)
+            whole = marker.partition == ALL or spans_all(reader) or read_of(reader, node, marker.partition) == ALL
             for p in self.partitions(reader) if whole else [marker.partition]:
                 self._waiting[reader.stage.name, p] -= 1
                 if self._waiting[reader.stage.name, p] == 0:

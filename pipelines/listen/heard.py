@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -24,13 +24,15 @@ SPLITS = ("train", "val")
 class Heard(Stage):
     """Stage ``heard``: evidence -> a row per clip, listener and class that the listener names there.
 
-    The publisher's labels are mapped anew from the evidence by the rules of ``unify``: ``classes`` keeps of each class the
-    most confident origin alone, so that a label would be lost just where a listener is sure of it.
+    The publisher's labels are taken anew from the evidence, with what ``names`` says that they mean: ``classes`` keeps of each
+    class the most confident origin alone, so that a label would be lost just where a listener is sure of it.
     """
 
     name = "heard"
-    reads = ("clips", "evidence", "groups")
+    version = 2
+    reads = ("clips", "evidence", "groups", "names")
     writes = "heard"
+    whole = ("names",)
     batch_rows = 512
 
     def revisions(self) -> dict[str, str]:
@@ -41,10 +43,11 @@ class Heard(Stage):
         """Serve rows of ``clips``."""
         evidence, groups = batch.grouped("evidence", "clip_id"), batch.grouped("groups", "clip_id")
         ontology, index, result = default_ontology(), default_index(), Result()
+        names = batch.grouped("names", "name_id")
         for clip in batch.rows.select(["clip_id", "dataset"]).to_pylist():
             said, (group,) = evidence[clip["clip_id"]], groups[clip["clip_id"]]
             fold = fold_of(group["group_id"]) if group["split"] in SPLITS else None
-            labels = labels_of(clip["clip_id"], clip["dataset"], said, index, ontology)
+            labels = labels_of(clip["clip_id"], clip["dataset"], said, index, ontology, names)
             for listener, class_id, confidence, labelled in [*stated(labels), *named(said, labels, ontology)]:
                 result.rows.append(
                     {
@@ -92,11 +95,16 @@ def fold_of(group_id: str) -> int:
 
 
 def labels_of(
-    clip_id: str, dataset: str, said: Iterable[dict[str, Any]], index: NameIndex, ontology: Ontology
+    clip_id: str,
+    dataset: str,
+    said: Iterable[dict[str, Any]],
+    index: NameIndex,
+    ontology: Ontology,
+    names: Mapping[str, Sequence[dict[str, Any]]],
 ) -> Labels:
-    """Return what the publisher's labels and events, among all evidence of a clip, say of it."""
+    """Return what the publisher's labels and events, among all evidence of a clip, say of it; ``names`` by ``name_id``."""
     labels = [item for item in said if item["listener"] == PUBLISHER and item["kind"] in ("tag", "event")]
-    known = classes_of(clip_id, dataset, labels, index)
+    known = classes_of(clip_id, dataset, labels, index, names)
     class_ids = tuple(sorted({row["class_id"] for row in known if row["class_id"] is not None}))
     above = reduce(or_, map(ontology.ancestors, class_ids), 0)
     below = reduce(or_, map(ontology.descendants, class_ids), 0)

@@ -1,124 +1,126 @@
-"""The arithmetic of a mixture: gains for a ratio, stems in the stored integers, a mixture that is exactly their sum."""
+"""The arithmetic of a mixture: stems in the stored integers, a mixture that is exactly their sum, one factor for what is too loud."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-FULL_SCALE = 32767
-"""Largest magnitude of a 16-bit sample."""
+from pipelines.mix.gains import FULL_SCALE, Heard, achieved, achieved_ratio, gains_of, hear, loudest
+from pipelines.mix.loudness import decibels, energy
+from pipelines.mix.remix import added
+from schemas.mixing import Level, Peak
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """A mixture and its target in 16-bit integers, shape (n,) each; the residual is their difference, exactly.
+    """A mixture in 16-bit integers, shape (n,) each; the residual is mixture minus target, exactly.
 
-    ``target_gain`` and ``interferer_gain`` are linear; ``achieved_snr_db`` is measured on the integers; ``peak`` is of the
-    mixture, full scale = 1.
+    Attributes:
+        mixture: the sum of the stems.
+        target: the sum of the targets' stems; zeros where there is none.
+        stems: the sources at their gains, in the order that they were given.
+        gains: linear gain of each, the peak rule's factor included.
+        achieved_snr_db: targets over interferers in the integers, energy as the rule measures it; None: there is no target.
+        input_sdr_db: target over residual energy of the integers, over all samples; None: likewise.
+        achieved_db: what each source's level came to, see `pipelines.mix.gains.achieved`.
+        turned_down_db: how far all were turned down because of the peak, at least 0.
+        peak: largest magnitude of the mixture, full scale = 1.
     """
 
     mixture: NDArray[np.int16]
     target: NDArray[np.int16]
-    target_gain: float
-    interferer_gain: float
-    achieved_snr_db: float
+    stems: list[NDArray[np.int16]]
+    gains: list[float]
+    achieved_snr_db: float | None
+    input_sdr_db: float | None
+    achieved_db: list[float | None]
+    turned_down_db: float
     peak: float
 
-
-class CannotMix(ValueError):
-    """The ratio cannot be had: a source is silent where it is used, or vanishes in rounding."""
-
-
-def energy(samples: NDArray[np.int16] | NDArray[np.float32]) -> float:
-    """Return the sum of squares; exact for whole numbers of 16 bits at any practical length, so that order does not matter."""
-    wide = samples.astype(np.float64)
-    return float(wide @ wide)
+    @property
+    def residual(self) -> NDArray[np.int16]:
+        """What is left without the target."""
+        return self.mixture - self.target
 
 
-def snr_db(target: NDArray[np.int16], interference: NDArray[np.int16]) -> float:
-    """Return 10 log10 of target energy over interference energy, in dB, over the whole mixture."""
-    return 10.0 * math.log10(energy(target) / energy(interference))  # numpy's differs between CPUs in the last bit
+def mix(
+    stems: Sequence[NDArray[np.int16]],
+    roles: Sequence[str],
+    level: Level,
+    level_db: Sequence[float | None],
+    snr_db: float | None,
+    peak: Peak,
+    rate: int,
+) -> Mixed:
+    """Mix sources by a level rule and a peak rule.
 
-
-def mix(target: NDArray[np.int16], interferers: list[NDArray[np.int16]], asked_snr_db: float, peak: float) -> Mixed:
-    """Mix one target with the sum of its interferers.
-
-    The target keeps its level, the interference is brought to ``asked_snr_db``, and where the sum would be louder than
-    ``peak`` both are turned down alike. Gains are applied to each stem, each stem is rounded to integers, and only then are
-    they added: so the sum of the stems is the mixture without any error, whatever the gains.
+    Each stem is scaled, then rounded to integers, and only then are they added: so the stems sum to the mixture without any
+    error, whatever the gains. A mixture above ``peak.above`` (or within one unit per source of it, which rounding could add)
+    is turned down to ``peak.to`` with all its sources. So is one of which a stem, the target or the residual would
+    not fit 16 bits though the mixture does, as where sources cancel each other, but only as far as these need.
 
     Args:
-        target: int16, shape (n,).
-        interferers: int16, shape (n,) each, at least one.
-        asked_snr_db: ratio of target to summed interference energy over the n samples, in dB.
-        peak: largest magnitude of the mixture, in (0, 1], full scale = 1.
+        stems: int16, shape (n,) each, as they lie in the mixture, without any gain.
+        roles: ``target``, ``interferer`` or ``background`` of each; at least one of the first two.
+        level: the rule, see `pipelines.mix.gains.gains_of`.
+        level_db: asked level of each, in the sense of the rule.
+        snr_db: asked ratio, where the rule asks for one.
+        peak: the peak rule; 16 bits hold no more than full scale, whatever ``peak.above`` says.
+        rate: samples per second.
 
     Raises:
-        CannotMix: the target or the interference is silent, or one of them is all zeros after rounding.
+        CannotMix: a source is silent where it is used, has no loudness, or is all zeros after rounding.
     """
-    wide = sum((x.astype(np.float32) for x in interferers[1:]), interferers[0].astype(np.float32))
-    wanted, unwanted = energy(target), energy(wide)
-    if not wanted:
-        raise CannotMix("the target is silent where it is used")
-    if not unwanted:
-        raise CannotMix("the interference is silent where it is used")
-    gain = float(np.sqrt(wanted / unwanted / 10.0 ** (asked_snr_db / 10.0)))
-    wide *= np.float32(gain)
-    # One unit of headroom per stem: rounding may lift each of them by half a unit. Sources that cancel each other may be louder
-    # than their sum, and must fit 16 bits as well, each of them and the interference as a whole.
-    room = FULL_SCALE - 1 - len(interferers)
-    parts = [loudest(target), loudest(wide), *(gain * loudest(x) for x in interferers if len(interferers) > 1)]
-    wide += target
-    scale = min(
-        1.0,
-        (peak * FULL_SCALE - 1 - len(interferers)) / max(1.0, loudest(wide)),
-        *(room / max(1.0, part) for part in parts),
+    heard = hear(stems, roles, rate, level)
+    wanted = gains_of(heard, level_db, snr_db)
+    factor = _factor(heard, wanted, peak)
+    gains = [gain * factor for gain in wanted]
+    final, total = heard.scaled(gains), len(stems[0])
+    mixture = added(final.stems, total)
+    target = added((stem for stem, role in zip(final.stems, roles, strict=True) if role == "target"), total)
+    return Mixed(
+        mixture,
+        target,
+        list(final.stems),
+        gains,
+        achieved_ratio(final),
+        _ratio_db(final, target, mixture),
+        achieved(heard, final),
+        max(0.0, -2 * decibels(factor)),
+        loudest(mixture) / FULL_SCALE,
     )
-    stem = scaled(target, scale)
-    rest = added(scaled(x, scale * gain) for x in interferers)
-    if not stem.any() or not rest.any():
-        raise CannotMix("a source is so quiet at this ratio that it vanishes in 16 bits")
-    mixture = stem + rest
-    return Mixed(mixture, stem, scale, scale * gain, snr_db(stem, rest), loudest(mixture) / FULL_SCALE)
 
 
-def loudest(samples: NDArray[np.int16] | NDArray[np.float32]) -> float:
-    """Return the largest magnitude."""
-    return max(float(samples.max()), -float(samples.min()))
+def ratio_db(target: NDArray[np.int16], residual: NDArray[np.int16]) -> float | None:
+    """Return 10 log10 of target over residual energy, over all samples, in dB; None where one of them is silent."""
+    wanted, unwanted = energy(target), energy(residual)
+    return decibels(wanted / unwanted) if wanted and unwanted else None
 
 
-def scaled(samples: NDArray[np.int16], gain: float) -> NDArray[np.int16]:
-    """Return ``samples`` times ``gain``, rounded to the nearest integer (ties to even); the product must fit 16 bits.
-
-    The product is taken in float32, whose 24 bits hold any 16-bit sample times any gain to within rounding.
-    """
-    if gain == 1.0:
-        return samples
-    product = samples * np.float32(gain)
-    return np.rint(product, out=product).astype(np.int16)
+def _ratio_db(final: Heard, target: NDArray[np.int16], mixture: NDArray[np.int16]) -> float | None:
+    """Return the same of a mixture; what is one stem was measured before."""
+    if final.roles.count("target") == 1 and len(final.roles) == 2:
+        wanted, unwanted = (final.powers[i].total for i in (final.reference[0], 1 - final.reference[0]))
+        return decibels(wanted / unwanted)
+    return ratio_db(target, mixture - target)
 
 
-def added(stems: Iterable[NDArray[np.int16]]) -> NDArray[np.int16]:
-    """Return the sum of stems, which the gains of :func:`mix` keep within 16 bits; a partial sum that wraps comes back."""
-    return reduce(np.add, stems)
-
-
-def place(samples: NDArray[np.int16], start: int, at: int, length: int, total: int) -> NDArray[np.int16]:
-    """Return ``total`` samples, zero but for ``samples[start:start + length]`` laid at ``at``.
-
-    Raises:
-        ValueError: the piece does not fit, or the clip is shorter than the plan says.
-    """
-    piece = samples[start : start + length]
-    if len(piece) != length or at < 0 or at + length > total:
-        raise ValueError(
-            f"a piece of {length} samples from {start} at {at} does not fit into {total} (clip has {len(samples)})"
-        )
-    out = np.zeros(total, dtype=np.int16)
-    out[at : at + length] = piece
-    return out
+def _factor(heard: Heard, gains: Sequence[float], peak: Peak) -> float:
+    """Return the factor in (0, 1] that brings a mixture under its peak, and its parts into 16 bits."""
+    # A unit per source: rounding may lift each of them by half a unit.
+    room = 1 + len(gains)
+    above, to = (min(x, 1.0) * FULL_SCALE - room for x in (peak.above, peak.to))
+    each = [gain * loudest(stem) for gain, stem in zip(gains, heard.stems, strict=True)]
+    if sum(each) <= above:
+        return 1.0
+    targets, rest = (np.zeros(len(heard.stems[0]), np.float32) for _ in range(2))
+    for gain, stem, role in zip(gains, heard.stems, heard.roles, strict=True):
+        side = targets if role == "target" else rest
+        side += stem * np.float32(gain)
+    parts = max(*each, loudest(targets), loudest(rest))
+    factor = min(1.0, (FULL_SCALE - room) / parts)
+    highest = loudest(np.add(targets, rest, out=rest))
+    return min(factor, to / highest) if highest > above else factor

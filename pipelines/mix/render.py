@@ -2,150 +2,154 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipelines.core.stage import Batch, Blob, Context, Refusal, Result, Stage
-from pipelines.core.workspace import Workspace
-from pipelines.ingest.store import encode_flac, from_store
-from pipelines.mix.levels import CannotMix, Mixed, mix, place
-from schemas.ids import canonical_json
-from schemas.licences import most_restrictive
+from pipelines.core.stage import Batch, Blob, Context, Refusal, Resources, Result, Stage
+from pipelines.listen.models import Chosen
+from pipelines.mix.embedded import embedded
+from pipelines.mix.gains import CannotMix
+from pipelines.mix.levels import Mixed, mix
+from pipelines.mix.rooms import rooms_hash
+from pipelines.mix.samples import group_of, mixture_row, sample_members
+from pipelines.mix.stems import Stem, stems_of
+from schemas.ids import fingerprint
+from schemas.mixing import MixtureSet
+from schemas.recipe import Shards
+from taggers.base import Embedder
 
 
 @dataclass(frozen=True)
 class Render(Stage):
-    """Stage ``mixtures``: each planned mixture as a sample ``mixture.flac``, ``target.flac``, ``json`` and a row of ``mixtures``.
+    """Stage ``mixtures``: each planned mixture as a sample of a shard and a row of ``mixtures``.
 
-    The residual (what a removal instruction for the target would leave) is ``mixture - target``, exactly. A mixture whose
-    ratio cannot be had, since a source is silent where it is used, is a reject ``cannot_mix``.
+    A sample holds, with ``shards.mixtures: stored``, ``mixture.flac``, ``target.flac``, ``residual.flac``, ``stem0.flac`` and
+    so on, as ``shards.members`` asks (``.wav`` with ``encoding: wav``), the stems in the order of the plan's sources; with
+    ``recipe`` the sources themselves, ``source0.flac`` and so on, the very bytes of the clip store (a source that is heard in
+    a room as it sounds there), which `pipelines.mix.remix` mixes to the same integers. Then ``json``, and with an embedder
+    ``query.npy`` and ``target.npy``.
+
+    A mixture that the plan refused is dropped with its reason. One whose levels cannot be had, since a source is silent where
+    it is used, is a reject ``cannot_mix``.
     """
 
-    peak: float
-    max_samples: int
-    max_mb: int
+    sets: tuple[MixtureSet, ...]
+    shards: Shards
+    embedder: Chosen[Embedder] | None = None
 
     name = "mixtures"
-    reads = ("plan",)
+    version = 2
+    reads = ("plan", "sources")
+    whole = ("sources",)
     writes = "mixtures"
     key = "mixture_id"
     out_key = "mixture_id"
     room = "shards"
-    batch_rows = 16
+    batch_rows = 32
+
+    @property
+    def resources(self) -> Resources:  # type: ignore[override]
+        """What the embedder occupies, if there is one."""
+        return self.embedder.resources if self.embedder else Resources()
+
+    def params(self) -> dict[str, Any]:
+        """Return how the sets' levels are made, and the shards; all else of a set stands in the plan."""
+        sets = [each.model_dump(mode="json", include={"name", "level", "peak", "rirs"}) for each in self.sets]
+        shards = self.shards.model_dump(mode="json", exclude={"embedder"})
+        return {"sets": sets, "shards": shards, "embedder": self.embedder.params() if self.embedder else None}
+
+    def revisions(self) -> dict[str, str]:
+        """The embedder's revision."""
+        return {self.embedder.name: self.embedder.model.revision} if self.embedder else {}
+
+    def check(self) -> None:
+        """Raise UserError for an embedder that is not known, not installed, without weights or wrongly set."""
+        _ = self.embedder and self.embedder.model
+
+    def sources(self, context: Context) -> str:
+        """Return the digest of the rooms' impulse responses; empty if there are none. UserError: a folder holds none."""
+        folders = sorted({each.rirs for each in self.sets if each.rirs})
+        hashes = {folder: rooms_hash(Path(context.data_root) / folder) for folder in folders}
+        return fingerprint(hashes) if hashes else ""
 
     def limits(self) -> tuple[int, int]:
         """Return the most samples and bytes of a shard."""
-        return self.max_samples, self.max_mb * 1_000_000
+        return self.shards.max_samples, self.shards.max_mb * 1_000_000
+
+    def setup(self, context: Context) -> None:
+        """Load the embedder, once per process."""
+        _ = self.embedder and self.embedder.loaded
+
+    @cached_property
+    def by_name(self) -> dict[str, MixtureSet]:
+        """The sets by their names."""
+        return {each.name: each for each in self.sets}
 
     def process(self, batch: Batch, context: Context) -> Result:
         """Serve rows of ``plan``."""
-        result = Result()
-        for plan in batch.rows.to_pylist():
-            try:
-                mixed = render(plan, self.peak, context.workspace)
-            except CannotMix as error:
-                result.rejects.append(Refusal(plan["mixture_id"], "cannot_mix", str(error)))
+        result, plans = Result(), batch.rows.to_pylist()
+        clips = clips_of(plans, batch.sides["sources"])
+        members: list[dict[str, bytes]] = []
+        made: list[Mixed] = []
+        for plan in plans:
+            key, chosen = plan["mixture_id"], self.by_name[plan["set"]]
+            if plan["refused"]:
+                result.drops.append((key, plan["refused"]))
                 continue
-            row = mixture_row(plan, mixed)
-            members = {
-                "mixture.flac": encode_flac(mixed.mixture, plan["sample_rate"]),
-                "target.flac": encode_flac(mixed.target, plan["sample_rate"]),
-                "json": sample_json(plan, row),
-            }
+            try:
+                stems, mixed = render(plan, chosen, clips, context)
+            except CannotMix as error:
+                result.rejects.append(Refusal(key, "cannot_mix", str(error)))
+                continue
+            row = mixture_row(plan, mixed, clips)
+            members.append(sample_members(plan, row, mixed, stems, clips, self.shards))
             result.rows.append(row)
-            result.blobs.append(Blob(plan["split"], plan["mixture_id"], members))
+            if self.embedder:
+                made.append(mixed)
+        if self.embedder:
+            for each, vectors in zip(members, embedded(self.embedder.loaded, result.rows, made), strict=True):
+                each |= vectors
+        for row, each in zip(result.rows, members, strict=True):
+            result.blobs.append(Blob(group_of(row["set"], row["split"]), row["mixture_id"], each))
         return result
 
 
-def render(plan: dict[str, Any], peak: float, workspace: Workspace) -> Mixed:
-    """Read the sources of a planned mixture from the clip store and mix them; CannotMix where that is impossible."""
-    target, *interferers = stems_of(plan, workspace)
-    return mix(target, interferers, plan["snr_db"], peak)
+def render(
+    plan: Mapping[str, Any], chosen: MixtureSet, clips: Mapping[str, Mapping[str, Any]], context: Context
+) -> tuple[list[Stem], Mixed]:
+    """Read the sources of a planned mixture from the clip store and mix them.
+
+    Args:
+        plan: a row of ``plan`` that is not refused.
+        chosen: its set.
+        clips: clip_id -> row of ``sources``.
+        context: where clips and rooms are.
+
+    Raises:
+        CannotMix: the levels cannot be had.
+    """
+    stems, sources = stems_of(plan, chosen, clips, context), plan["sources"]
+    mixed = mix(
+        [stem.samples for stem in stems],
+        [source["role"] for source in sources],
+        chosen.level,
+        [source["level_db"] for source in sources],
+        plan["snr_db"],
+        chosen.peak,
+        plan["sample_rate"],
+    )
+    return stems, mixed
 
 
-def stems_of(plan: dict[str, Any], workspace: Workspace) -> list[NDArray[np.int16]]:
-    """Return the clips of a planned mixture, target first, at their own level and where the plan lays them."""
-    stems = []
-    for source in plan["sources"]:
-        samples, _ = from_store(workspace.read_range(source["tar"], source["offset"], source["size"]))
-        stems.append(place(samples, source["start"], source["at"], source["length"], plan["length"]))
-    return stems
-
-
-def mixture_row(plan: dict[str, Any], mixed: Mixed) -> dict[str, Any]:
-    """Return the row of ``mixtures`` for a rendered mixture; its place in the shard is filled in by the commit."""
-    target, *rest = plan["sources"]
-    return {
-        "mixture_id": plan["mixture_id"],
-        "split": plan["split"],
-        "target_clip_id": plan["target_clip_id"],
-        "interferer_clip_ids": plan["interferer_clip_ids"],
-        "target_class_ids": target["class_ids"],
-        "interferer_class_ids": sorted({c for source in rest for c in source["class_ids"]}),
-        "snr_db": plan["snr_db"],
-        "achieved_snr_db": mixed.achieved_snr_db,
-        "target_gain": mixed.target_gain,
-        "interferer_gain": mixed.interferer_gain,
-        "peak": mixed.peak,
-        "duration_s": plan["length"] / plan["sample_rate"],
-        "sample_rate": plan["sample_rate"],
-        "query": plan["query"],
-        "instruction_extract": plan["instruction_extract"],
-        "instruction_remove": plan["instruction_remove"],
-        "licence": most_restrictive(source["licence"] for source in plan["sources"]),
-        "seed": plan["seed"],
-        "tar": "",
-        "offset": 0,
-        "size": 0,
-    }
-
-
-def sample_json(plan: dict[str, Any], row: dict[str, Any]) -> bytes:
-    """Return the ``json`` member of a sample: all that a trainer or a careful reader needs, with its sources."""
-    target, *rest = plan["sources"]
-    facts = {
-        key: row[key]
-        for key in (
-            "mixture_id",
-            "split",
-            "target_clip_id",
-            "interferer_clip_ids",
-            "snr_db",
-            "achieved_snr_db",
-            "target_gain",
-            "interferer_gain",
-            "peak",
-            "sample_rate",
-            "query",
-            "instruction_extract",
-            "instruction_remove",
-            "licence",
-            "seed",
-        )
-    }
-    facts |= {
-        "target_classes": target["class_ids"],
-        "target_class_names": target["class_names"],
-        "interferer_classes": row["interferer_class_ids"],
-        "interferer_class_names": [name for source in rest for name in source["class_names"]],
-        "sources": [
-            {
-                key: s[key]
-                for key in (
-                    "clip_id",
-                    "recording_id",
-                    "start",
-                    "at",
-                    "length",
-                    "licence",
-                    "licence_text",
-                    "attribution",
-                )
-            }
-            for s in plan["sources"]
-        ],
-    }
-    return canonical_json(facts).encode()
+def clips_of(plans: Sequence[Mapping[str, Any]], sources: pa.Table) -> dict[str, dict[str, Any]]:
+    """Return the rows of ``sources`` that some planned mixtures are made of, by clip_id: the table may have millions of others."""
+    wanted = {plan["target_clip_id"] for plan in plans}
+    wanted |= {source["clip_id"] for plan in plans for source in plan["sources"]}
+    rows = sources.filter(pc.is_in(sources.column("clip_id"), pa.array(sorted(wanted), pa.string())))
+    return {row["clip_id"]: row for row in rows.to_pylist()}

@@ -1,83 +1,226 @@
-"""The words of a mixture: the query, and the instructions to extract the target or to remove the rest."""
+"""The words of a mixture: what it is asked by, what it is not asked by, and the instructions to extract the one or to remove the other."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
-import yaml
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from pipelines.describe.grammar import gerund
-from pipelines.describe.phrases import Phrases
-from schemas.errors import UserError
-from schemas.ontology import Ontology
+from pipelines.mix.conflict import Relation
+from pipelines.mix.naming import definite, joined, keyword_of, noun_of, phrase, word_of
+from pipelines.mix.query import classes_in, fits
+from pipelines.mix.relative import Lying, apart
+from schemas.mixing import Words
+
+__all__ = ["Asked", "Lying", "Spoken", "Wordings", "asked", "definite", "phrase", "spoken_of"]
+
+CANNOT_TELL_APART = "cannot_tell_apart"
+QUERY_NAMES_INTERFERER = "query_names_interferer"
+
+DRAWS = 8
+"""Uniform numbers that a mixture's words are given: extraction, removal, prompt, whether relative, by what; three are not used."""
+
+Origin = Literal["caption", "label", "keyword", "relative"]
 
 
-@dataclass(frozen=True)
-class Templates:
-    """Sentence patterns; ``{what}`` stands for the named sounds."""
+@dataclass(frozen=True, slots=True)
+class Wordings:
+    """Patterns of instructions; ``{what}`` stands for the named sounds. Neither is empty."""
 
     extract: tuple[str, ...]
     remove: tuple[str, ...]
 
 
-def load_templates(path: Path) -> Templates:
-    """Read a template file; UserError names the file and what it lacks."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        lists = {key: tuple(raw[key]) for key in ("extract", "remove")}
-    except FileNotFoundError:
-        raise UserError(f"instructions {path.name}: no such file in configs/prompts") from None
-    except (KeyError, TypeError, yaml.YAMLError) as error:
-        raise UserError(f"instructions {path.name}: needs the lists 'extract' and 'remove' ({error})") from None
-    for key, patterns in lists.items():
-        for pattern in patterns:
-            if not isinstance(pattern, str) or pattern.count("{what}") != 1:
-                raise UserError(f"instructions {path.name}: {key}: {pattern!r} must hold {{what}} once")
-    return Templates(lists["extract"], lists["remove"])
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What one clip may be called in a mixture. Sets of classes are bits of the default ontology.
 
-
-def phrase(class_names: list[str]) -> str:
-    """Return class names as one phrase: ``dog and rain``, ``dog, rain and wind``.
-
-    A name that lists synonyms (``Male speech, man speaking``) is said by its first.
+    Attributes:
+        caption: the publisher's, if it may be asked by; None: there is none, or it tells of other sounds than the labels.
+        label: its most specific classes as one phrase.
+        keyword: one of these: the narrowest.
+        names: these, one by one.
+        spoken: what an instruction calls them: ``the dog barking``.
+        own: classes that are present.
+        related: classes that conflict with one of these.
+        said: classes that ``caption`` names.
     """
-    words = [name.split(",")[0].split("(")[0].strip() for name in class_names]
-    return joined([word if word.isupper() else word[:1].lower() + word[1:] for word in words])
+
+    caption: str | None
+    label: str
+    keyword: str
+    names: tuple[str, ...]
+    spoken: tuple[str, ...]
+    own: int
+    related: int
+    said: int
 
 
-def joined(words: list[str]) -> str:
-    """Return ``a``, ``a and b``, or ``a, b and c``."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+class Asked(NamedTuple):
+    """The words of one mixture; the columns of ``plan`` that are named so."""
+
+    query: str
+    query_origin: str
+    negative: str | None
+    prompt: str
+    instruction_extract: str
+    instruction_remove: str
 
 
-def definite(class_id: str, phrases: Phrases, ontology: Ontology) -> str:
-    """Return how an instruction calls a class: ``the siren``, ``the rain``, ``the dog barking``, ``the engine idling``.
+def asked(
+    draws: Sequence[float],
+    words: Words,
+    patterns: Wordings,
+    targets: Sequence[Spoken],
+    interferers: Sequence[Spoken],
+    lying: Sequence[Lying] | None,
+    must_be_relative: bool,
+) -> Asked | str:
+    """Return the words of a mixture, or the reason why none ask for its targets alone.
 
-    The words are those of the grammar captioner; what the source does is added where its name alone does not tell the class.
-    """
-    words, name = phrases.words[class_id], ontology[class_id].name.split(",")[0]
-    noun = re.sub(r"^(the |some |an? )?(sounds? of )?(the |an? )?", "", words.noun)
-    told = {word.rstrip("s") for word in re.findall("[a-z]+", name.lower())} & {
-        word.rstrip("s") for word in re.findall("[a-z]+", noun.lower())
-    }
-    acts = [verb for verb in words.verbs if not verb.endswith((" heard", "sounds"))]
-    return f"the {noun}" if told or not acts else f"the {noun} {gerund(acts[0])}"
-
-
-def instructions(
-    rng: np.random.Generator, templates: Templates, target: list[str], interferers: list[str]
-) -> tuple[str, str]:
-    """Return an instruction that asks for the target and one that asks for the interferers to be removed.
+    The words must fit the targets and no interferer. A caption is taken where the recipe wants captions, there is one
+    target, and it names no class that conflicts with one that is present in an interferer; else the classes' names are.
+    Where a class of a target conflicts with one of an interferer no names can do, and order or level must: `relative`.
 
     Args:
-        rng: draws the patterns.
-        templates: the patterns.
-        target: how the target's classes are called, as :func:`definite` does.
-        interferers: how the interferers' are.
+        draws: ``DRAWS`` numbers in [0, 1), which choose wherever there is a choice.
+        words: what the recipe wants.
+        patterns: of instructions.
+        targets: at least one; with ``zero_target`` the clip that the words are of.
+        interferers: at least one.
+        lying: of the targets, then of the interferers; None: nothing is known, or the targets do not sound.
+        must_be_relative: the words must tell the target from interferers of its own class.
+
+    Returns:
+        The words; or ``cannot_tell_apart``, where they must be relative and cannot; or ``query_names_interferer``.
     """
-    extract = templates.extract[int(rng.integers(len(templates.extract)))]
-    remove = templates.remove[int(rng.integers(len(templates.remove)))]
-    return extract.format(what=joined(target)), remove.format(what=joined(interferers))
+    theirs = mine = own = 0
+    for each in interferers:
+        theirs |= each.related
+    for each in targets:
+        mine |= each.related
+        own |= each.own
+    clash = own & theirs != 0
+    if must_be_relative or clash or draws[3] < words.relative:
+        told = _relative(draws, words, patterns, targets, interferers, lying)
+        if told is not None:
+            return told
+        if must_be_relative or clash:
+            return CANNOT_TELL_APART if must_be_relative else QUERY_NAMES_INTERFERER
+    negative = _plain(words.query, interferers, mine)[0]
+    return Asked(
+        *_plain(words.query, targets, theirs),
+        negative,
+        _prompt(draws[2], words.prompts, negative),
+        _drawn(draws[0], patterns.extract).replace("{what}", _called(targets)),
+        _drawn(draws[1], patterns.remove).replace("{what}", _called(interferers)),
+    )
+
+
+def spoken_of(sources: pa.Table, relation: Relation) -> list[Spoken]:
+    """Return what each clip may be called; one per row of ``sources``, in order.
+
+    A caption is left out where the rules find classes in it, and none of them is a class of the clip's labels, one above
+    or one below (`pipelines.mix.query`): asked by it, another sound would be meant. Where they find none, it is kept.
+    """
+    own, related = (_as_ints(sets) for sets in relation.of(sources))
+    columns = (sources.column(name).to_pylist() for name in ("class_ids", "class_names", "caption", "label", "spoken"))
+    found = []
+    for class_ids, class_names, caption, label, spoken, present, conflicting in zip(
+        *columns, own, related, strict=True
+    ):
+        said = classes_in(caption) if caption else 0
+        if fits(said, class_ids) == "names_other":
+            caption, said = None, 0
+        names, keyword = tuple(map(word_of, class_names)), keyword_of(tuple(class_ids))
+        found.append(Spoken(caption or None, label, keyword, names, tuple(spoken), present, conflicting, said))
+    return found
+
+
+def _plain(kind: str, sources: Sequence[Spoken], others: int) -> tuple[str, Origin]:
+    """Return what sources are called together by a caption, or by the names of their classes.
+
+    Args:
+        kind: ``caption``, ``label`` or ``keyword``.
+        sources: at least one.
+        others: classes that a caption must not name.
+    """
+    first = sources[0]
+    if len(sources) == 1:
+        if kind == "keyword":
+            return first.keyword, "keyword"
+        if kind == "caption" and first.caption is not None and not first.said & others:
+            return first.caption, "caption"
+        return first.label, "label"
+    if kind == "keyword":
+        return joined(list(dict.fromkeys(each.keyword for each in sources))), "keyword"
+    return joined(list(dict.fromkeys(name for each in sources for name in each.names))), "label"
+
+
+def _relative(
+    draws: Sequence[float],
+    words: Words,
+    patterns: Wordings,
+    targets: Sequence[Spoken],
+    interferers: Sequence[Spoken],
+    lying: Sequence[Lying] | None,
+) -> Asked | None:
+    """Return words by order or level; None where evidence tells of neither, or several targets are asked for together."""
+    if lying is None or len(targets) != 1:
+        return None
+    target, own, others = targets[0], lying[0], lying[1:]
+    rivals = [k for k, each in enumerate(interferers) if each.own & target.related]
+    shared = target.own if rivals else 0
+    for k in rivals:
+        shared &= interferers[k].own
+    noun = noun_of(shared)
+    told = apart(draws[4], own, others if noun is None else [others[k] for k in rivals])
+    if told is None:
+        return None
+    query = f"the {told.word} {noun or told.stands_for}"
+    negative: str | None
+    if len(interferers) == 1:
+        rest = negative = f"the {told.other} {noun or told.stands_for}"
+    else:
+        # A target is one, and all else is what is not it: no list of names could leave out the dogs that are not the louder one.
+        rest = f"everything but {query}"
+        negative = None if rivals else _plain(words.query, interferers, target.related)[0]
+    extract, remove = _drawn(draws[0], patterns.extract), _drawn(draws[1], patterns.remove)
+    if noun is None:
+        extract, remove = (text.replace("the sound of {what}", "{what}") for text in (extract, remove))
+    prompt = _prompt(draws[2], words.prompts, negative)
+    return Asked(query, "relative", negative, prompt, extract.replace("{what}", query), remove.replace("{what}", rest))
+
+
+def _called(sources: Sequence[Spoken]) -> str:
+    """Return what an instruction calls sources together."""
+    if len(sources) == 1:
+        return joined(sources[0].spoken)
+    return joined(list(dict.fromkeys(what for each in sources for what in each.spoken)))
+
+
+def _prompt(draw: float, shares: tuple[float, float, float], negative: str | None) -> str:
+    """Return by which of the two a mixture is asked for; where there are no negative words, by the others."""
+    if negative is None or draw < shares[0]:
+        return "positive"
+    return "negative" if draw < shares[0] + shares[1] else "both"
+
+
+def _drawn(draw: float, patterns: Sequence[str]) -> str:
+    return patterns[int(draw * len(patterns))]
+
+
+def _as_ints(sets: NDArray[np.uint64]) -> list[int]:
+    """Return sets as Python ints, one object per distinct set: few are distinct, and clips are many."""
+    known: dict[bytes, int] = {}
+    found = []
+    for row in np.ascontiguousarray(sets, "<u8"):
+        key = row.tobytes()
+        if key not in known:
+            known[key] = int.from_bytes(key, "little")
+        found.append(known[key])
+    return found

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from schemas.errors import UserError
+from schemas.ids import fingerprint
 from schemas.ontology import Ontology, configs_dir, default_ontology, read_table
 
 Origin = Literal["mid", "curated", "name", "part", "alias"]
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
 Words = tuple[str, ...]
+Near = Callable[[str], str | None]
+"""Returns the class of a word, in lower case, that no phrase holds; None: it names none."""
 
 CONFIDENCE: dict[Origin, float] = {"mid": 1.0, "curated": 0.98, "name": 0.98, "part": 0.9, "alias": 0.8}
 """Confidence in ``(0, 1]`` of a match, by how it was found: a declared prior, not a measured precision."""
@@ -70,6 +74,8 @@ class Mention:
     phrase: str
     start: int
     end: int
+    nearly: bool = False
+    """No phrase of ours says it; the word means nearly the same as one that does."""
 
 
 def normalise(name: str) -> str:
@@ -120,11 +126,12 @@ class NameIndex:
             return Match(class_id, "alias", CONFIDENCE["alias"])
         return None
 
-    def tags_in_text(self, text: str) -> list[Mention]:
+    def tags_in_text(self, text: str, near: Near | None = None) -> list[Mention]:
         """Return the classes that an English text mentions, in text order, without overlap.
 
         The longest phrase wins ("police car siren" is no car), inflections count ("dogs", "ticking"), and
-        what the text denies ("no speech", "without music or singing") is not mentioned.
+        what the text denies ("no speech", "without music or singing") is not mentioned. A word that no phrase holds is
+        asked of ``near``.
 
         Measured on the 4,820 captions of AudioSep's AudioCaps list (964 clips, five captions each) against
         the clips' AudioSet labels, where two classes agree if they conflict in the ontology's sense: 52.7% of
@@ -148,6 +155,10 @@ class NameIndex:
                     i += n
                     break
             else:
+                if near is not None and words[i][0].isalpha() and (close := near(words[i])) is not None:
+                    start, end = tokens[i].span()
+                    found.append((Mention(close, text[start:end], start, end, nearly=True), _denied(words[free:i])))
+                    free = i + 1
                 i += 1
         return list(_affirmed(text, found))
 
@@ -203,6 +214,25 @@ def default_index() -> NameIndex:
 def tags_in_text(text: str) -> list[Mention]:
     """Return what `NameIndex.tags_in_text` of the default index finds."""
     return default_index().tags_in_text(text)
+
+
+@cache
+def class_names() -> dict[str, str]:
+    """Return what classes are called, in lower case -> class_id: names, their parts, and our phrases, each as it is written."""
+    index = default_index()
+    usable = [node for node in index.ontology.classes if not (node.abstract or node.blacklist)]
+    aliases = read_table(configs_dir() / "labels" / "aliases.csv")
+    found = {row["phrase"].lower(): row["class_id"] for row in aliases}
+    return found | {
+        name.strip().lower(): node.class_id for node in usable for name in (*_COMMA.split(node.name), node.name)
+    }
+
+
+@cache
+def labels_revision() -> str:
+    """Return the hash of all tables of ``configs/labels``."""
+    tables = {path.name: path.read_text(encoding="utf-8") for path in sorted((configs_dir() / "labels").glob("*.csv"))}
+    return fingerprint(tables)
 
 
 def _owned_by_one(names: Iterable[tuple[str, str]]) -> dict[str, str]:

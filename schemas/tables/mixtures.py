@@ -87,6 +87,7 @@ TABLES: dict[str, pa.Schema] = {
         Column(
             "pattern_id", STRING, "`<file>:<task>:<number>`, of a model's wording `<file>:<task>:<number>:<number>`"
         ),
+        Column("original_id", STRING, "the file's pattern that it says in other words; of that pattern itself, its own id"),
         Column("file", STRING, "the file of patterns, relative to `configs/`"),
         Column("task", STRING, "`extract` or `remove`"),
         Column("text", STRING, "the wording"),

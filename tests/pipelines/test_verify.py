@@ -108,7 +108,7 @@ def test_a_shared_class_is_found_even_behind_matching_hashes(copy):
 
 
 def test_a_forged_gain_is_found_by_the_sum_of_the_stems(copy):
-    forge(copy, "mixtures", lambda rows: [row | {"interferer_gain": row["interferer_gain"] * 1.01} for row in rows])
+    forge(copy, "mixtures", lambda rows: [row | {"gains": [gain * 1.01 for gain in row["gains"]]} for row in rows])
     assert any("its stems do not sum to the mixture" in problem for problem in problems(copy))
 
 

@@ -108,6 +108,20 @@ def test_related_mask_holds_exactly_the_classes_that_conflict(ontology: Ontology
         assert ontology.related_mask(node.class_id) == ontology.bits(conflicting)
 
 
+def test_what_a_class_is_and_what_its_kinds_are_is_what_conflicts_with_it(ontology: Ontology) -> None:
+    for node in ontology.classes:
+        implied, covered = ontology.implied([node.class_id]), ontology.covered(node.class_id)
+        assert implied | covered == ontology.related_mask(node.class_id)
+        assert implied & covered == ontology.bits([node.class_id])
+
+
+def test_what_several_classes_are_is_what_each_of_them_is(ontology: Ontology, ids: dict[str, str]) -> None:
+    assert ontology.implied([]) == 0
+    both = ontology.class_ids(ontology.implied([ids["Bark"], ids["Pop music"]]))
+    assert {ontology[c].name for c in both} == {"Bark", "Dog", "Domestic animals, pets", "Animal", "Pop music"}
+    assert ontology.class_ids(ontology.covered(ids["Onomatopoeia"])) == (ids["Onomatopoeia"],)
+
+
 def test_conflict_is_symmetric_with_the_reason_turned_round(ontology: Ontology) -> None:
     turned = {"equal": "equal", "ancestor": "descendant", "descendant": "ancestor", None: None}
     some = [node.class_id for node in ontology.classes[::7]]

@@ -15,6 +15,7 @@ import soundfile as sf
 from schemas.errors import UserError
 
 pytest.importorskip("webdataset", reason="the extra `train` is not installed")
+from dataset_folders import dataset, heard
 from torch.utils.data import DataLoader
 
 from trainers.shards import find_shards, mixtures
@@ -116,6 +117,28 @@ def test_loader_workers_share_the_shards_without_repeating_a_sample(folder: Path
     assert sorted(sample.key for sample in loader) == sorted(STORED)
 
 
+@pytest.mark.parametrize("form", ["stored", "recipe", "wav"])
+def test_a_dataset_folder_is_read_like_the_shards_of_a_run(tmp_path: Path, form: str) -> None:
+    exported = dataset(tmp_path, {"train": range(5), "val": range(5, 6)}, form, max_samples=2)
+    assert {split: len(paths) for split, paths in find_shards(exported).items()} == {"train": 3, "val": 1}
+    read = {sample.key: sample for sample in mixtures(exported, "train", 0)}
+    assert sorted(read) == [f"mix-{n:016x}" for n in range(5)]
+    for n in range(5):
+        target, other = heard(n)
+        sample = read[f"mix-{n:016x}"]
+        np.testing.assert_array_equal(sample.target * 32768, target)
+        np.testing.assert_array_equal((sample.mixture - sample.target) * 32768, other)
+
+
+def test_another_set_lies_under_its_own_name(tmp_path: Path) -> None:
+    own = changed(set="hard")
+    write(tmp_path / "hard_train-00000-000.tar", {"m1": own})
+    write(tmp_path / "hard-val-000000.tar", {"m2": {**own, "json": own["json"].replace(b'"train"', b'"val"')}})
+    assert list(find_shards(tmp_path)) == ["hard_val", "hard_train"]
+    assert [sample.key for sample in mixtures(tmp_path, "hard_train")] == ["m1"]
+    assert [sample.key for sample in mixtures(tmp_path, "hard_val")] == ["m2"]
+
+
 def test_a_folder_may_have_any_name(folder: Path, tmp_path: Path) -> None:
     odd = tmp_path / "mixtures, 50% #1 {a,b}::c d"
     odd.mkdir()
@@ -181,6 +204,7 @@ FAULTS = {
     "mixture.flac: cannot be decoded": {**members("m1"), "mixture.flac": flac(TARGET)[:-100]},
     "mixture.flac: holds 0 samples": {**members("m1"), "mixture.flac": encoded(TARGET[:0], RATE, "WAV")},
     "target.flac: cannot be decoded": {**members("m1"), "target.flac": b"fLaC and then nothing"},
+    "cannot be mixed .KeyError: 'length'": {**members("m1"), "source0.flac": flac(TARGET)},
 }
 
 

@@ -12,6 +12,8 @@ rules:
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, linalg
@@ -40,7 +42,7 @@ def sdr(estimate: ArrayLike, reference: ArrayLike) -> Floats:
     Raises:
         ValueError: the shapes differ.
     """
-    est, ref = _signals(estimate, reference)
+    est, ref = signals_of(estimate, reference)
     energy = _energy(ref)
     with np.errstate(invalid="ignore", over="ignore"):
         return np.where(energy > 0, _ratio_db(energy, _energy(ref - est)), np.nan)
@@ -73,7 +75,7 @@ def si_sdr(estimate: ArrayLike, reference: ArrayLike) -> Floats:
     Raises:
         ValueError: the shapes differ.
     """
-    est, ref = (_centred(signal) for signal in _signals(estimate, reference))
+    est, ref = (_centred(signal) for signal in signals_of(estimate, reference))
     energy = _energy(ref)
     with np.errstate(invalid="ignore", over="ignore"):
         gain = np.sum(est * ref, axis=-1) / np.where(energy > 0, energy, np.nan)
@@ -112,7 +114,7 @@ def bss_eval_sources(estimates: ArrayLike, references: ArrayLike) -> tuple[Float
     Raises:
         ValueError: the shapes differ, or are not (S, T).
     """
-    est, ref = _signals(estimates, references)
+    est, ref = signals_of(estimates, references)
     if est.ndim != 2:
         raise ValueError(f"bss_eval_sources needs shape (sources, samples), not {est.shape}")
     result = np.full((3, len(est)), np.nan)
@@ -137,7 +139,35 @@ def bss_eval_sources(estimates: ArrayLike, references: ArrayLike) -> tuple[Float
     return result[0], result[1], result[2]
 
 
-def _signals(*signals: ArrayLike) -> list[Floats]:
+def bss_eval(estimate: ArrayLike, reference: ArrayLike, mixture: ArrayLike) -> Floats:
+    """Return BSS Eval's SDR, SIR and SAR of one estimated source, in dB: :func:`bss_eval_sources` of it and of all that is left.
+
+    The other source is what the reference leaves of the mixture, so several interferers count as one. The estimate's values do not
+    depend on how the rest would be estimated.
+
+    Args:
+        estimate: samples, shape (..., T).
+        reference: samples of the true source, same shape.
+        mixture: what was to be separated, same shape.
+
+    Returns:
+        Decibels, shape (..., 3).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    est, ref, mix = signals_of(estimate, reference, mixture)
+    flat = (math.prod(est.shape[:-1]), est.shape[-1])
+    rows = zip(*(each.reshape(flat) for each in (est, ref, mix)), strict=True)
+    found = [
+        [values[0] for values in bss_eval_sources([own, total - own], [true, total - true])]
+        for own, true, total in rows
+    ]
+    return np.array(found, dtype=np.float64).reshape(*est.shape[:-1], 3)
+
+
+def signals_of(*signals: ArrayLike) -> list[Floats]:
+    """Return signals as float64. Raises ValueError where their shapes differ, or are not (..., samples)."""
     arrays = [np.asarray(signal, dtype=np.float64) for signal in signals]
     shapes = {array.shape for array in arrays}
     if len(shapes) != 1 or () in shapes:

@@ -30,7 +30,7 @@ from pipelines.core.work import Work, why
 from pipelines.core.workspace import Workspace
 from pipelines.engines.inline import InlineEngine
 from schemas.errors import Reject, RunStopped, UserError
-from toys import ToyGather, ToyIndex, ToyIngest, ToyListen, ToyLoser
+from toys import ToyGather, ToyIndex, ToyIngest, ToyListen, ToyLoser, ToyNeighbours
 
 
 def run(work: Work) -> Work:
@@ -103,6 +103,18 @@ def test_one_more_record_redoes_only_its_partition(toy, tmp_path):
     assert len([p for name, p in fresh if name == "listen_toy"]) == 1
     assert ("unify", ALL) in fresh
     assert before == {}
+
+
+def test_a_table_that_is_read_whole_is_waited_for_and_one_more_row_of_it_redoes_all_its_readers(toy, tmp_path):
+    stages = [ToyIndex(), ToyIngest(), ToyListen(), ToyNeighbours()]
+    assert {row["class_name"] for row in rows(run(toy(stages=stages)), "unify")} == {"45"}
+    assert not any(toy(stages=stages).ready.values())
+    (tmp_path / "count").write_text("58")
+    work = run(toy(stages=stages))
+    assert {row["class_name"] for row in rows(work, "unify")} == {"46"}
+    fresh = [(name, p) for name, p in work.done if (name, p) not in work.reused]
+    assert sorted(p for name, p in fresh if name == "unify") == list(range(work.context.partitions))
+    assert len([p for name, p in fresh if name == "listen_toy"]) == 1
 
 
 @pytest.mark.parametrize("after", range(1, 9))

@@ -30,12 +30,19 @@ def said(listener: str, *items: dict[str, Any], clip_id: str = "c") -> list[dict
 
 
 def heard(
-    evidence: list[dict[str, Any]], groups: dict[str, tuple[str, str]] | None = None, dataset: str = "d"
+    evidence: list[dict[str, Any]],
+    groups: dict[str, tuple[str, str]] | None = None,
+    dataset: str = "d",
+    names: list[dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     groups = groups or {"c": ("fs:1", "train")}
     clips = pa.table({"clip_id": list(groups), "dataset": [dataset] * len(groups)})
     rows = [{"clip_id": clip, "group_id": group, "split": split} for clip, (group, split) in groups.items()]
-    sides = {"evidence": tables.from_rows("evidence", evidence), "groups": pa.Table.from_pylist(rows)}
+    sides = {
+        "evidence": tables.from_rows("evidence", evidence),
+        "groups": pa.Table.from_pylist(rows),
+        "names": tables.from_rows("names", names or []),
+    }
     result = Heard().process(Batch(clips, sides), CONTEXT)
     conserve(Heard(), list(groups), result)
     tables.from_rows("heard", result.rows)
@@ -82,6 +89,14 @@ def test_a_clip_that_nobody_labels_or_with_a_label_without_a_class_denies_nothin
 def test_a_label_is_not_lost_where_a_listener_is_surer_than_the_match_of_its_name():
     label = said("publisher", {"name": "dog"})
     assert labelled([*label, *said("ear", {"class_id": DOG, "confidence": 1.0})], "esc50") == {DOG: True}
+
+
+def test_a_label_counts_as_what_names_says_that_it_means():
+    name = {"name_id": "d:koira", "dataset": "d", "name": "koira", "published_id": None, "clips": 1, "near": []}
+    known = [name | {"class_ids": [DOG], "origin": "review", "confidence": 1.0}]
+    rows = heard([*said("publisher", {"name": "koira"}), *EARS], names=known)
+    assert {row["class_id"]: row["labelled"] for row in rows if row["listener"] == "ear"}[DOG] is True
+    assert set(labelled([*said("publisher", {"name": "koira"}), *EARS]).values()) == {None}
 
 
 def test_of_tags_and_events_the_highest_confidence_stands_and_none_stated_is_not_0():

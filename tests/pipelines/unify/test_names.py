@@ -99,8 +99,8 @@ def test_confidence_is_a_probability_that_falls_from_rule_to_rule() -> None:
 
 def test_every_class_of_every_table_exists_and_every_choice_has_a_reason() -> None:
     tables = [read_table(path) for path in sorted(LABELS.glob("*.csv"))]
-    chosen = [row for table in tables for row in table if "class_ids" in row]
-    assert len(chosen) == 96
+    chosen = [row for table in tables for row in table if row.keys() == {"name", "class_ids", "why"}]
+    assert len(chosen) == 426
     for row in chosen:
         default_ontology().bits(row["class_ids"].split())
         assert row["class_ids"]
@@ -122,6 +122,8 @@ def test_a_label_for_two_devices_gives_both(index: NameIndex) -> None:
         ("esc50/meta/esc50.csv", "category", "esc50", 50),
         ("urbansound8k/metadata/UrbanSound8K.csv", "class", "urbansound8k", 10),
         ("audioset/desed/validation.tsv", "event_label", "desed", 10),
+        ("lass/audiosep_eval/vggsound_eval.csv", "s0_text", "vggsound", 85),
+        ("lass/audiosep_eval/music_eval.csv", "caption", "music", 10),
     ],
 )
 def test_every_label_of_the_dataset_maps(index: NameIndex, file: str, column: str, dataset: str, count: int) -> None:
@@ -130,6 +132,30 @@ def test_every_label_of_the_dataset_maps(index: NameIndex, file: str, column: st
         labels = {row[column] for row in rows if row[column]}
     assert len(labels) == count
     assert [label for label in labels if index.lookup(label, dataset) is None] == []
+
+
+@needs_data
+def test_every_one_of_vggsounds_309_labels_is_in_its_table_and_the_table_has_no_other(index: NameIndex) -> None:
+    with (DATA / "vggsound/stat.csv").open(newline="") as lines:
+        published = {row[0] for row in csv.reader(lines)}
+    assert len(published) == 309
+    assert index.curated["vggsound"].keys() == {normalise(name) for name in published}
+
+
+@pytest.mark.parametrize("dataset", ["vggsound", "music"])
+def test_a_curated_class_is_one_that_clips_can_conflict_in(index: NameIndex, dataset: str) -> None:
+    for class_ids in index.curated[dataset].values():
+        assert not any(default_ontology()[class_id].abstract for class_id in class_ids)
+
+
+def test_where_a_rule_finds_the_class_of_a_curated_label_too_the_two_are_related(index: NameIndex) -> None:
+    apart = []
+    for row in read_table(LABELS / "vggsound.csv"):
+        found = index.lookup(row["name"])
+        classes = row["class_ids"].split()
+        if found is not None and not any(default_ontology().conflict(found.class_id, each) for each in classes):
+            apart.append(row["name"])
+    assert apart == []
 
 
 @needs_data
@@ -241,6 +267,20 @@ def test_what_a_caption_denies_is_not_mentioned(text: str, names: list[str]) -> 
 )
 def test_everyday_words_for_common_sounds_are_known(phrase: str, name: str) -> None:
     assert mentioned(phrase) == [name]
+
+
+def test_a_word_that_no_phrase_holds_is_asked_of_whoever_knows_near_words_and_a_denial_reaches_it() -> None:
+    index, asked = default_index(), []
+
+    def near(word: str) -> str | None:
+        asked.append(word)
+        return {"mutt": "/m/0bt9lr"}.get(word)
+
+    found = index.tags_in_text("No mutt, but a cat and a Mutt growl in 1999.", near)
+    assert [(m.phrase, m.nearly) for m in found] == [("cat", False), ("Mutt", True), ("growl", False)]
+    assert "cat" not in asked
+    assert not any(word[0].isdigit() for word in asked)
+    assert [m.phrase for m in index.tags_in_text("a mutt")] == []
 
 
 def test_a_honk_alone_is_neither_a_goose_nor_a_car() -> None:

@@ -64,6 +64,45 @@ def test_what_a_listener_hears_in_a_labelled_clip_counts_as_present_and_leaves_i
     assert (state, set(classes)) == ("labelled", {DOG, WHITE})
 
 
+def named(name: str, origin: str, *class_ids: str) -> dict[str, list[dict]]:
+    """Return what `names` says of one name of dataset `d`."""
+    sure = None if origin == "none" else 0.9
+    return {f"d:{name}": [{"class_ids": list(class_ids), "origin": origin, "confidence": sure}]}
+
+
+def with_names(names: dict[str, list[dict]], *evidence: dict) -> tuple[str, dict[str | None, str]]:
+    rows = classes_of("c", "d", list(evidence), default_index(), names)
+    tables.from_rows("classes", rows)
+    (state,) = {row["state"] for row in rows}
+    return state, {row["class_id"]: row["origin"] for row in rows}
+
+
+def test_what_names_says_of_a_label_goes_before_the_tables():
+    assert with_names(named("Dog", "review", RAIN, WHITE), tag("Dog")) == (
+        "labelled", {RAIN: "label:review", WHITE: "label:review"})  # fmt: skip
+    assert with_names(named("koira", "embedding", DOG), tag("koira")) == ("labelled", {DOG: "label:embedding"})
+    assert with_names(named("outo", "none"), tag("outo")) == ("partial", {None: "none"})
+
+
+def test_the_id_beside_this_very_label_goes_before_its_names_meaning_but_not_before_a_person():
+    assert with_names(named("x", "mid", DOG), tag("x", RAIN)) == ("labelled", {RAIN: "label:mid"})
+    assert with_names(named("x", "review", DOG), tag("x", RAIN)) == ("labelled", {DOG: "label:review"})
+
+
+def test_a_label_that_names_no_sound_is_as_if_it_were_not_there():
+    assert with_names(named("kaunis", "no_sound"), tag("kaunis")) == ("unknown", {None: "none"})
+    assert with_names(named("kaunis", "no_sound"), tag("kaunis"), tag("Dog")) == ("labelled", {DOG: "label:name"})
+
+
+def test_words_that_nearly_say_it_and_what_a_model_reads_out_of_captions_are_inferred_and_say_so():
+    caption = evidence_row("c", "publisher", "1", 0, kind="caption", name="caption", text="A mutt in the rain.")
+    rows = classes_of("c", "d", [caption], default_index(), {}, {"mutt": DOG}.get, [{"class_id": WHITE}])
+    tables.from_rows("classes", rows)
+    assert {(row["class_id"], row["origin"], row["state"]) for row in rows} == {
+        (DOG, "caption:embedding", "inferred"), (RAIN, "caption:alias", "inferred"),
+        (WHITE, "caption:extract_tags", "inferred")}  # fmt: skip
+
+
 def test_a_class_that_several_name_stands_once_with_the_most_confident_origin():
     keyword = evidence_row("c", "publisher", "1", 1, kind="keyword", name="dog")
     assert unified(keyword, tag("x", DOG)) == ("labelled", {DOG: "label:mid"})
