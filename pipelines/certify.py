@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.catalog.recount import recount, samples
 from pipelines.core.workspace import Workspace
 from pipelines.publish.sealed import open_sealed
-from pipelines.seal import NAME, seal_folder
+from pipelines.seal import seal_folder
 from pipelines.summing import Summed, summed
 from schemas.errors import UserError
 from schemas.mixing import MixtureSet
@@ -32,7 +32,7 @@ def certify(workspace: Workspace, sample: int | None = SAMPLE) -> dict[str, Any]
         sample: mixtures whose sound is read and summed; None: all.
 
     Returns:
-        ``run`` (the recipe's name, the sha256 of its seal, the sets' rules), ``promises`` (each with how many mixtures, sources or
+        ``run`` (the recipe's name, a hash of what its mixtures are, the sets' rules), ``promises`` (each with how many mixtures, sources or
         pairs break it; ``holds`` is true where none does), ``collision_rate`` (of all policies that promise none; shares in [0, 1],
         null where there are no pairs), ``sums``, and what `pipelines.catalog.recount.recount` counts.
 
@@ -49,7 +49,7 @@ def certify(workspace: Workspace, sample: int | None = SAMPLE) -> dict[str, Any]
     return {
         "run": {
             "recipe": run.recipe.name,
-            "seal": workspace.sha256(NAME),
+            "content": run.content("mixtures"),
             "sets": {name: each.model_dump(mode="json", include=_RULES) for name, each in sets.items()},
             "decontaminate": run.recipe.data.decontaminate,
         },

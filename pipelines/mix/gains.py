@@ -102,7 +102,7 @@ def gains_of(heard: Heard, level_db: Sequence[float | None], snr_db: float | Non
     - ``peak_snr``: each source is first brought to full scale (LASS-Net).
     - ``energy_ratio``: each interferer by itself (Hybrid-Sep).
     - ``rms_match``: each interferer is divided by its ratio of RMS to the target, within ``RATIO``, and moved by its
-      ``level_db``; so is their sum, by ``snr_db`` (AudioSep).
+      ``level_db``; so is their sum, by minus ``snr_db`` (AudioSep).
     - ``gain``: ``level_db`` over the number of sources (CLIPSep).
     - ``lufs``: each source is brought to its ``level_db`` in LUFS.
     - ``over_background``: the background keeps its level; each source stands its ``level_db`` over it.
@@ -133,7 +133,7 @@ def gains_of(heard: Heard, level_db: Sequence[float | None], snr_db: float | Non
     elif rule == "energy_ratio":
         _each(heard, gains, [None if x is None else -x for x in level_db])
     elif rule == "rms_match":
-        _matched(heard, gains, level_db, _asked(snr_db) if heard.others else 0.0)
+        _matched(heard, gains, level_db, -_asked(snr_db) if heard.others else 0.0)
     else:
         if rule == "peak_snr":
             for i in sources:

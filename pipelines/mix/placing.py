@@ -154,6 +154,7 @@ def levels(rules: MixtureSet, seeds: Ints, roles: Ints) -> Levels:
     each = np.full(roles.shape, np.nan)
     if level.rule in ("snr", "peak_snr", "rms_match"):
         snr = _drawn(level, level.range, uniform(own, Purpose.LEVEL, 0))
+        snr = -snr if level.rule == "rms_match" else snr  # what is drawn there is a gain on the interferers
     interferers = roles == INTERFERER
     moved = interferers & ((roles == TARGET).any(axis=1)[:, None] | (np.cumsum(interferers, axis=1) > 1))
     for slot in range(roles.shape[1]):
@@ -200,9 +201,8 @@ def against_targets(rules: MixtureSet, asked: Levels, roles: Ints) -> Floats:
     target, interferer = roles == TARGET, roles == INTERFERER
     alone = (target.sum(axis=1) == 1) & (interferer.sum(axis=1) == 1)
     if rule in ("snr", "peak_snr", "rms_match"):
-        # After the last match of all, an interferer that is alone stands where the second gain puts it.
-        sign = 1.0 if rule == "rms_match" else -1.0
-        known = np.where(alone[:, None] & interferer, (sign * asked.snr_db)[:, None], known)
+        # With `rms_match` too: after the last match of all, an interferer that is alone stands where the second gain puts it.
+        known = np.where(alone[:, None] & interferer, (-asked.snr_db)[:, None], known)
         known = np.where(alone[:, None] & target, 0.0, known)
     elif rule == "energy_ratio":
         known = np.where(interferer, -asked.level_db, known)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from pipelines.publish.formats import FORMATS
-
-MIXTURES = "webdataset"
+from pipelines.publish.formats import FORMATS, MIXTURES
 
 if TYPE_CHECKING:  # the command line asks for the arguments alone
     from pipelines.core.workspace import Workspace

@@ -21,6 +21,7 @@ from pipelines.core.commit import ALL, Marker, marker_name, parse_marker, table_
 from pipelines.core.workspace import Workspace
 from pipelines.seal import NAME, finished_seal
 from schemas.errors import RunStopped
+from schemas.ids import fingerprint
 from schemas.load import parse_recipe
 from schemas.recipe import Recipe
 
@@ -99,6 +100,14 @@ class SealedRun:
     def identity(self, stage: str) -> dict[str, Any]:
         """Return what determined a stage: version, part of the recipe, revisions, inputs."""
         return dict(json.loads(self.read(f"{self.seal['stages'][stage]}/stage.json")))
+
+    def content(self, table: str) -> str:
+        """Return the hash of a table's commits, which repeat the hashes of all that they were made from.
+
+        It is the same for every run of the same recipe on the same recordings, which the seal, that also names seconds, is not.
+        """
+        folders = self.writers.get(table, ())
+        return fingerprint([self._marker(folder, p).content for folder in folders for p in range(self.partitions)])
 
     def _marker(self, folder: str, partition: int) -> Marker:
         name = next(

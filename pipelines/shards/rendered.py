@@ -15,7 +15,6 @@ from pipelines.core.commit import ALL, Marker, marker_name, parse_marker
 from pipelines.publish.sealed import SealedRun
 from pipelines.shards.layout import Group, Piece
 from schemas.errors import RunStopped, UserError
-from schemas.ids import fingerprint
 from schemas.licences import COMMERCIAL
 
 TABLE = "mixtures"
@@ -61,14 +60,10 @@ class RunSamples:
             found.update({(row["set"], row["split"], row["licence"]): row["count_all"] for row in rows})
         return found
 
-    @cached_property
+    @property
     def content(self) -> str:
-        """What the mixtures are: a hash of their commits, which repeat the hashes of all that they were made from.
-
-        It is the same for every run of the same recipe on the same recordings, which the seal, that also names seconds, is not.
-        """
-        folders = self.run.writers.get(TABLE, ())
-        return fingerprint([self._marker(folder, p).content for folder in folders for p in range(self.run.partitions)])
+        """What the mixtures are: the same for every run of the same recipe on the same recordings."""
+        return self.run.content(TABLE)
 
     def check(self) -> None:
         """Refuse a choice that cannot be had: UserError."""

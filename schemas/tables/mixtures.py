@@ -87,7 +87,9 @@ TABLES: dict[str, pa.Schema] = {
         Column(
             "pattern_id", STRING, "`<file>:<task>:<number>`, of a model's wording `<file>:<task>:<number>:<number>`"
         ),
-        Column("original_id", STRING, "the file's pattern that it says in other words; of that pattern itself, its own id"),
+        Column(
+            "original_id", STRING, "the file's pattern that it says in other words; of that pattern itself, its own id"
+        ),
         Column("file", STRING, "the file of patterns, relative to `configs/`"),
         Column("task", STRING, "`extract` or `remove`"),
         Column("text", STRING, "the wording"),
@@ -151,8 +153,9 @@ TABLES: dict[str, pa.Schema] = {
         Column(
             "achieved_db",
             pa.list_(DOUBLE),
-            "what each source's level came to in the stored integers, in dB and in the sense of its `level_db` or, where it has none, its "
-            "energy against that of the targets together, as the rule measures energy; null: not defined",
+            "what each source's level came to in the stored integers, in dB: in the sense of its `level_db`, or, where it has none and "
+            "with `rms_match`, its energy against that of the targets together, as the rule measures energy; without a target against "
+            "the first interferer; null: not defined",
         ),
         Column("overlap", DOUBLE, "share of the shortest source that sounds together with another, in [0, 1]"),
         Column(

@@ -11,6 +11,7 @@ from publish_runs import sealed
 
 from pipelines.certify import certify, write_certificate
 from pipelines.certify_command import add_certify, run_certify
+from pipelines.publish.sealed import open_sealed
 from schemas.errors import RunStopped, UserError
 
 CLIPS = [source("dog", DOG), source("bark", BARK), source("rain", RAIN), source("talk", SPEECH)]
@@ -177,7 +178,7 @@ def test_it_is_written_beside_the_run_and_sealed(tmp_path):
     certificate = write_certificate(run)
     written = json.loads(run.read("certificate/certificate.json"))
     assert written == json.loads(json.dumps(certificate))
-    assert written["run"]["seal"] == run.sha256("seal.json")
+    assert written["run"]["content"] == open_sealed(run).content("mixtures")
     assert json.loads(run.read("certificate/seal.json"))["of"] == run.sha256("seal.json")
 
 

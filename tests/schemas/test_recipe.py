@@ -27,11 +27,11 @@ def recipe(tmp_path: Path) -> Path:
         ("data.datasets.0.pth=a", r"data.datasets.0.pth: unknown key .*did you mean 'path'"),
         ("mix.per_clip=many", r"mix.per_clip: 'many' will not do"),
         ("mix.per_clip=-1", r"mix.per_clip: -1 will not do: .*greater than or equal to 0"),
-        ("mix.snr_db=5", r"write a list such as \[low, high\]"),
-        ("mix.snr_db=[5]", r"write two numbers, \[low, high\]"),
+        ("mix.level.range=5", r"write a list such as \[low, high\]"),
+        ("mix.level.range=[5]", r"write two numbers, \[low, high\]"),
         ("mix=", "write settings"),
         ("data.datasets.9.path=x", "the list before '9' has 1 entries"),
-        ("mix.snr_db=[5, -5]", r"lower bound of snr_db is above the upper"),
+        ("mix.level.range=[5, -5]", r"lower bound of range is above the upper"),
         ("audio.windows=some", r"audio.windows: 'some' will not do: .*'first', 'centre', 'loudest' or 'all'"),
         ("seed=1.5", r"seed: 1.5 will not do"),
         ("name=a b", r"name: 'a b' will not do"),
@@ -138,8 +138,8 @@ def test_a_missing_file_is_named_with_its_nearest_neighbour(recipe):
 
 
 def test_whole_numbers_are_fine_where_seconds_are_wanted(recipe):
-    loaded = load_recipe(recipe, ("audio.clip_s=5", "mix.snr_db=[-5, 5]", "mix.duration_s=4"))
-    assert (loaded.audio.clip_s, loaded.mix.snr_db, loaded.mix.duration_s) == (5.0, (-5.0, 5.0), 4.0)
+    loaded = load_recipe(recipe, ("audio.clip_s=5", "mix.level.range=[-5, 5]", "mix.duration_s=4"))
+    assert (loaded.audio.clip_s, loaded.mix.level.range, loaded.mix.duration_s) == (5.0, (-5.0, 5.0), 4.0)
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda p: p.stem)

@@ -34,6 +34,8 @@ CORENLP = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
 def tokenised(texts: Sequence[str]) -> list[str]:
     """Return texts as Stanford's PTBTokenizer 3.4.1 cuts them, in lower case, without punctuation, a space between two tokens.
 
+    Brackets stay, as ``-lrb-`` and the like: the package lets them, and so do the numbers that are published.
+
     Raises:
         UserError: the package or Java is not installed.
         RuntimeError: the tokeniser failed, or did not give as many texts as it was given.

@@ -14,7 +14,7 @@ import numpy as np
 import soxr
 from numpy.typing import ArrayLike, NDArray
 
-from taggers.base import Embedder, Waveform, embed
+from taggers.base import Embedder, Model, Waveform, embed
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def clap_score_audio(estimate_windows: Sequence[ArrayLike], reference_windows: S
     return _cosines(_pooled(estimate_windows), _pooled(reference_windows))
 
 
-def at_rate_of(model: Embedder, samples: ArrayLike, rate: int) -> Waveform:
+def at_rate_of(model: Model, samples: ArrayLike, rate: int) -> Waveform:
     """Return samples, shape (T,), at the rate that a model hears (soxr, HQ), clipped at full scale as a file would be."""
     wanted = model.sample_rate or rate
     sound = np.asarray(samples, dtype=np.float32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -127,6 +128,20 @@ def endless_of_pairs(rows: ArrayLike) -> float:
     """Return :func:`endless` of rows that :func:`pairs` made, joined; NaN of fewer than ten."""
     joined = np.asarray(rows, dtype=np.float64)
     return endless(joined[:, 0], joined[:, 1]).value if len(joined) > 9 else float("nan")
+
+
+def size_of_pairs(rows: ArrayLike) -> dict[str, Any]:
+    """Return how many embeddings rows that :func:`pairs` made hold of either side, and of what dimension."""
+    shape = np.shape(rows)
+    return {"embeddings": shape[0], "dimension": shape[2]}
+
+
+def line_of_pairs(rows: ArrayLike) -> dict[str, Any]:
+    """Return what :func:`size_of_pairs` does, and how well the line of :func:`endless` fits: ``r2``, and its ``smallest`` subset."""
+    joined = np.asarray(rows, dtype=np.float64)
+    limit = endless(joined[:, 0], joined[:, 1]) if len(joined) > 9 else None
+    fit = limit.r2 if limit and np.isfinite(limit.r2) else None
+    return size_of_pairs(rows) | {"r2": fit, "smallest": limit.smallest if limit else None}
 
 
 def _gaussian(embeddings: ArrayLike | Tensor) -> _Gaussian:

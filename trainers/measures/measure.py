@@ -34,6 +34,7 @@ class Measure:
         column: where the function's rows hold several measures' values, this one's place.
         pool: makes one number of rows; None: rows are values, and the number is their mean.
         pivot: of a measure that few items bias, the biased one whose pivotal interval is given.
+        detail: what else is said of a set of rows, such as how many embeddings it holds.
         whole: each row depends on the whole set, which has to be given in one call.
         on_device: the function takes tensors, and works on the device that they are on.
     """
@@ -48,6 +49,7 @@ class Measure:
     column: int | None = None
     pool: Callable[[Floats], float] | None = None
     pivot: Callable[[Floats], float] | None = None
+    detail: Callable[[Floats], dict[str, Any]] | None = None
     whole: bool = False
     on_device: bool = False
 
@@ -87,7 +89,8 @@ class Measure:
             return estimate(lambda drawn: pool(joined(rows, drawn)), items, seed)
         number = self.value(rows)
         ci95 = pivotal(lambda drawn: biased(joined(rows, drawn)), items, seed, FEW_RESAMPLES)
-        return {"value": number if np.isfinite(number) else None, "ci95": ci95, "n": items}
+        detail = self.detail(joined(rows)) if self.detail and items else {}
+        return {"value": number if np.isfinite(number) else None, "ci95": ci95, "n": items} | detail
 
 
 def joined(rows: Rows, drawn: NDArray[np.int64] | None = None) -> Floats:

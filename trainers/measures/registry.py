@@ -36,6 +36,9 @@ NEEDS = {
 }
 """What measures are made of."""
 
+MADE_BY = {"estimate_posteriors": "listener", "estimate_windows": "embedder", "estimate_answers": "model"}
+"""What a measure is made of -> the kind of model that made it, without whose name the number says nothing."""
+
 
 def _recalled(most: int, similarities: ArrayLike, relevant: ArrayLike) -> Floats:
     return (retrieval.ranks(similarities, relevant) <= most).astype(np.float64)
@@ -148,6 +151,7 @@ MEASURES: dict[str, Measure] = {
         source="Kilgour et al., Interspeech 2019",
         pool=frechet.of_pairs,
         pivot=frechet.of_pairs,
+        detail=frechet.size_of_pairs,
     ),
     "fad_endless": Measure(
         title="FAD∞",
@@ -159,6 +163,7 @@ MEASURES: dict[str, Measure] = {
         source="Gui et al., ICASSP 2024",
         pool=frechet.endless_of_pairs,
         pivot=frechet.of_pairs,
+        detail=frechet.line_of_pairs,
     ),
     "clap_score": Measure(
         title="CLAPScore",
@@ -262,3 +267,18 @@ def rows_of(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Rows]:
         if key not in made:
             made[key] = measure.function(**{need: given[need] for need in measure.needs})
     return {name: MEASURES[name].own(made[MEASURES[name].function, MEASURES[name].needs]) for name in names}
+
+
+def variant_of(name: str, makers: Mapping[str, str]) -> str:
+    """Return a measure's variant, with the model that it hears through.
+
+    Args:
+        name: of the measure.
+        makers: kind of model, as in :data:`MADE_BY` -> its name and revision, e.g. ``{"embedder": "clap_laion-1-0123456789ab-01234567"}``.
+
+    Raises:
+        KeyError: the name is not registered, or the measure hears through a model of a kind that is not given.
+    """
+    measure = MEASURES[name]
+    kinds = [MADE_BY[need] for need in measure.needs if need in MADE_BY]
+    return "; ".join([measure.variant, *(f"{kind} {makers[kind]}" for kind in kinds)])

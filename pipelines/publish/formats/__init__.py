@@ -21,10 +21,15 @@ FORMATS = {
 """The modules of this package, each of which has a class ``Export``, and what they write."""
 
 
+MIXTURES = "webdataset"
+"""The name under which mixtures are exported, which are no format of captions."""
+
+
 def format_of(name: str) -> type[Format]:
     """Return the format of this name; UserError says which there are and which may have been meant."""
     if name in FORMATS:
         return cast("type[Format]", import_module(f"{__name__}.{name}").Export)
-    near = difflib.get_close_matches(name.lower(), FORMATS, 1)
-    mend = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(FORMATS)}"
+    known = [*FORMATS, MIXTURES]
+    near = difflib.get_close_matches(name.lower(), known, 1)
+    mend = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
     raise UserError(f"--as {name}: no such format; {mend}")

@@ -174,7 +174,7 @@ def test_how_loud_one_source_is_against_another_is_told_where_it_is_known():
     rules, found = asked(rule="snr", range=[-15, 15])
     assert (against_targets(rules, found, PAIR) == np.column_stack([0 * found.snr_db, -found.snr_db])).all()
     rules, found = asked(rule="rms_match", range=[-10, 10])
-    assert (against_targets(rules, found, PAIR)[:, 1] == found.snr_db).all()
+    assert (against_targets(rules, found, PAIR)[:, 1] == -found.snr_db).all()
     rules, found = asked(rule="energy_ratio", range=[-10, 10])
     assert (against_targets(rules, found, PAIR)[:, 1] == -found.level_db[:, 1]).all()
     rules, found = asked(rule="gain", range=[0.5, 1.5])
