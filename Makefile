@@ -24,7 +24,7 @@ demo-models: setup
 	$(BIN)/python -m trainers.demo_models
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

@@ -180,6 +180,8 @@ def _explain(error: ValidationError) -> str:
         wanted = "write two numbers, [low, high]" if path[-1].isdigit() else "add it"
         return f"{key}: missing; {wanted}"
     words = _MENDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    if not path:  # of the recipe as a whole, and the words name the keys
+        return words
     words = _PATTERNS.get(path[-1], words) if problem["type"] == "string_pattern_mismatch" else words
     return f"{key}: {value} will not do: {words}"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from schemas.section import Decibels, Name, Seconds, Section, pairs_as_floats
+from schemas.section import Decibels, Name, Seconds, Section, each_once, pairs_as_floats
 
 Rule = Literal["snr", "energy_ratio", "rms_match", "peak_snr", "gain", "lufs", "over_background"]
 Policy = Literal["disjoint", "plausible", "same_class", "zero_target"]
@@ -31,7 +32,7 @@ class Level(Section):
     interferers: tuple[Decibels, Decibels] = Field(
         (0.0, 15.0), description="with over_background: dB of interferers over the background"
     )
-    whole: bool = Field(False, description="true: whole decibels are drawn, both ends included")
+    whole: bool = Field(False, description="true: whole decibels or LUFS are drawn, both ends included")
     energy: Literal["active", "all"] = Field(
         "active",
         description="energy is of the samples where a source sounds, or of all samples, as most published code takes it",
@@ -55,7 +56,21 @@ class Level(Section):
             raise ValueError("loudness lies between -70 and 0 LUFS; write [low, high] such as [-35, -25]")
         if self.rule not in ("gain", "lufs") and not (low >= -120 and high <= 120):
             raise ValueError("decibels lie between -120 and 120; write [low, high] such as [-15, 15]")
+        if self.whole:
+            self._whole_numbers()
         return self
+
+    def _whole_numbers(self) -> None:
+        """Refuse whole numbers where there is none to draw."""
+        if self.rule == "gain":
+            raise ValueError("whole is of decibels and LUFS, and a gain is linear; leave whole out")
+        drawn = ("range", "interferers") if self.rule == "over_background" else ("range",)
+        for name in drawn:
+            low, high = getattr(self, name)
+            if math.ceil(low) > math.floor(high):
+                raise ValueError(
+                    f"whole: {name} [{low:g}, {high:g}] holds no whole number; widen it or leave whole out"
+                )
 
 
 class Peak(Section):
@@ -103,7 +118,10 @@ class Words(Section):
     @model_validator(mode="before")
     @classmethod
     def _shares(cls, value: Any) -> Any:
-        return pairs_as_floats(value, "prompts")
+        value = pairs_as_floats(value, "prompts")
+        if isinstance(value, dict) and isinstance(value.get("prompts"), tuple) and len(value["prompts"]) != 3:
+            raise ValueError("prompts are three shares that sum to 1, such as [0.25, 0.25, 0.5]")
+        return value
 
     @field_validator("prompts")
     @classmethod
@@ -127,6 +145,13 @@ class Background(Section):
     def _pairs(cls, value: Any) -> Any:
         return pairs_as_floats(value, "level_db")
 
+    @field_validator("level_db")
+    @classmethod
+    def _rising(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the lower bound is above the upper; write [low, high]")
+        return value
+
 
 class MixtureSet(Section):
     """One set of mixtures that are made by one rule."""
@@ -139,7 +164,10 @@ class MixtureSet(Section):
     )
     per_clip: int = Field(1, ge=0, le=1000, description="mixtures in which each clip is the target; 0: no mixtures")
     count: int | None = Field(
-        None, ge=1, description="mixtures of each split in all, instead of per_clip; spread as `balance` says"
+        None,
+        ge=1,
+        le=100_000_000,
+        description="mixtures of each split in all, instead of per_clip; spread as `balance` says",
     )
     balance: list[Literal["class", "dataset", "duration"]] = Field(
         [],
@@ -161,7 +189,9 @@ class MixtureSet(Section):
         (2, 2), description="least and most sources of a mixture, drawn uniformly; background not counted"
     )
     targets: tuple[int, int] = Field((1, 1), description="least and most of them that are asked for together")
-    duration_s: Seconds = Field(10.0, description="seconds; longer clips are cropped, shorter ones padded or looped")
+    duration_s: Seconds = Field(
+        10.0, ge=0.1, description="seconds, at least 0.1; longer clips are cropped, shorter ones padded or looped"
+    )
     crop: Literal["random", "start", "centre"] = Field("random", description="which part of a longer clip")
     short: Literal["pad", "loop"] = Field("pad", description="what is done with a shorter clip")
     offset: Literal["random", "start"] = Field("random", description="where a padded clip lies")
@@ -182,6 +212,7 @@ class MixtureSet(Section):
     background: Background | None = None
     rirs: str | None = Field(
         None,
+        min_length=1,
         description="folder of room impulse responses, relative to data.root; each source is heard through one of them",
     )
 
@@ -194,6 +225,11 @@ class MixtureSet(Section):
                 if isinstance(value.get(name), list):
                     value = {**value, name: tuple(value[name])}
         return value
+
+    @field_validator("datasets", "splits", "balance", "apart")
+    @classmethod
+    def _once(cls, value: list[str]) -> list[str]:
+        return each_once(value)
 
     @field_validator("quotas", "shares")
     @classmethod
@@ -220,7 +256,27 @@ class MixtureSet(Section):
             raise ValueError("balance and quotas are of a count; say how many mixtures with count")
         if self.level.rule == "over_background" and self.background is None:
             raise ValueError("over_background needs a background; name its dataset under background")
+        self._served()
         return self
+
+    def _served(self) -> None:
+        """Refuse datasets that are named here and whose clips are never mixed."""
+        bed = self.background.dataset if self.background else None
+        if bed in (*self.datasets, *self.quotas):
+            raise ValueError(
+                f"{bed!r} is the background, and its clips are nothing else; leave it out of datasets and quotas"
+            )
+        for name in self.quotas:
+            if self.datasets and name not in self.datasets:
+                raise ValueError(
+                    f"quotas: {name!r} is none of datasets ({', '.join(self.datasets)}); name it there or leave it out"
+                )
+
+    @property
+    def named_datasets(self) -> dict[str, list[str]]:
+        """Key of a setting -> the datasets that it names."""
+        bed = [self.background.dataset] if self.background else []
+        return {"datasets": self.datasets, "quotas": list(self.quotas), "background.dataset": bed}
 
     @property
     def policies(self) -> dict[Policy, float]:
@@ -259,9 +315,11 @@ class Mix(MixtureSet):
     @model_validator(mode="after")
     def _named(self) -> Mix:
         names = [each.name for each in self.sets]
-        for name in names:
-            if names.count(name) > 1:
+        for number, name in enumerate(names):
+            if name in names[:number]:
                 raise ValueError(f"two sets are called {name!r}; give each a name of its own")
+            if name.lower() in map(str.lower, names[:number]):  # their files would be one where case does not count
+                raise ValueError(f"another set is called {name!r} but for its case; give each a name of its own")
         return self
 
     @property
@@ -271,12 +329,19 @@ class Mix(MixtureSet):
         return tuple(each for each in (self.sets or [own]) if each.per_clip or each.count)
 
 
+WHOLE = ("shares", "quotas")
+"""Settings that hold shares of a whole: one set's take the place of the common ones."""
+
+INSTEAD = {"policy": "shares", "per_clip": "count"}
+"""Settings -> what would win over them: a set that names the one does without the common other."""
+
+
 def _over(common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """Return one set's settings laid over the common ones, sections within sections too."""
-    both = dict(common)
+    both = {key: item for key, item in common.items() if not any(INSTEAD.get(name) == key for name in own)}
     for key, item in own.items():
         inner = both.get(key)
         both[key] = (
-            {**inner, **item} if isinstance(inner, dict) and isinstance(item, dict) and key != "shares" else item
+            {**inner, **item} if isinstance(inner, dict) and isinstance(item, dict) and key not in WHOLE else item
         )
     return both

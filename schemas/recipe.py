@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.endpoints import Ask, Endpoint, Judge, Transcribe
 from schemas.mixing import Mix
-from schemas.section import Name, Seconds, Section
+from schemas.section import Name, Seconds, Section, each_once
 
 
 class Dataset(Section):
@@ -22,6 +22,11 @@ class Dataset(Section):
         {}, description="publisher's split -> our split; what is not named keeps the adapter's own"
     )
     optional: bool = Field(False, description="true: a folder that is not there is passed over, and said so")
+
+    @property
+    def called(self) -> str:
+        """Its name in identifiers."""
+        return self.name or self.adapter
 
 
 class Data(Section):
@@ -175,10 +180,7 @@ class Writer(Section):
     @field_validator("styles", "languages")
     @classmethod
     def _each_once(cls, value: list[str]) -> list[str]:
-        for name in value:
-            if value.count(name) > 1:
-                raise ValueError(f"{name!r} stands twice; name each once")
-        return value
+        return each_once(value)
 
 
 class Describe(Section):
@@ -280,6 +282,15 @@ class Shards(Section):
     )
     encoding: Literal["flac", "wav"] = Field("flac", description="with stored: how sound is kept; wav: PCM of 16 bit")
 
+    @field_validator("members")
+    @classmethod
+    def _once(cls, value: list[str]) -> list[str]:
+        return each_once(value)
+
+
+OUR_SPLITS = ("train", "val", "test", "dev", "development")
+"""Splits that adapters give of their own accord; any other is one that a dataset's ``splits`` names."""
+
 
 class Recipe(Section):
     """Everything that determines a run; where and on what it runs is not part of it."""
@@ -300,3 +311,23 @@ class Recipe(Section):
     unify: Unify = Unify()
     mix: Mix = Mix()
     shards: Shards = Shards()
+
+    @model_validator(mode="after")
+    def _mixed_of_what_there_is(self) -> Recipe:
+        """Refuse sets of mixtures of datasets and splits that the recipe does not have."""
+        datasets = [each.called for each in self.data.datasets]
+        splits = [*OUR_SPLITS, *(name for each in self.data.datasets for name in each.splits.values())]
+        for number, chosen in enumerate(self.mix.sets or [self.mix]):
+            place = f"mix.sets.{number}" if self.mix.sets else "mix"
+            for key, names in chosen.named_datasets.items():
+                for name in names:
+                    if name not in datasets:
+                        known = ", ".join(datasets)
+                        raise ValueError(f"{place}.{key}: {name!r} is none of data.datasets; they are called {known}")
+            for name in chosen.splits:
+                if name not in splits:
+                    known = ", ".join(dict.fromkeys(splits))
+                    raise ValueError(
+                        f"{place}.splits: {name!r} is no split ({known}); name it in a dataset's splits too"
+                    )
+        return self

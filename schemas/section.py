@@ -26,3 +26,11 @@ def pairs_as_floats(value: Any, *names: str) -> Any:
         if isinstance(out.get(name), (list, tuple)):
             out[name] = tuple(float(x) if isinstance(x, int) and not isinstance(x, bool) else x for x in out[name])
     return out
+
+
+def each_once(values: list[str]) -> list[str]:
+    """Return a list of names as it is; ValueError where one stands twice."""
+    for name in values:
+        if values.count(name) > 1:
+            raise ValueError(f"{name!r} stands twice; name each once")
+    return values

@@ -1,10 +1,13 @@
-"""What several tests share: where the real data is, a small world of toy stages, and the bytes of a run."""
+"""What several tests share: where the real data is, a small world of toy stages, the demo's run; and who of the workers tests what."""
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +25,57 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+WITH_RAY = (
+    *("test_ask_runs.py", "test_calibrate_runs.py", "test_engines.py", "test_engines_agree.py", "test_kill.py"),
+    *("test_listen_runs.py", "test_ray_job.py", "test_stop.py"),
+)
+"""Files of tests that start Ray, which wants all cores, ports and sockets: one worker has all of them, and begins with them."""
+
+
+def unit_of(nodeid: str) -> str:
+    """Return what a test stays together with on one worker: its file, whose fixtures are then made once."""
+    file = nodeid.partition("::")[0]
+    return "ray" if file.rpartition("/")[2] in WITH_RAY else file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: unit_of(item.nodeid) != "ray")
+
+
+# Marks for --dist=loadgroup have no effect with pytest 9.2 (pytest-xdist's issue 1386).
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Units(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return Units(config, log)
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return the folder ``name`` that ``make`` was given to fill: by one worker, while those that want it too wait."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, done = base / name, base / f"{name}.done"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
+def stamps(root: Path) -> dict[str, tuple[int, int]]:
+    """Return the size and the time of change of each file below ``root``."""
+    found = {str(path.relative_to(root)): path.stat() for path in root.rglob("*") if path.is_file()}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
 
 
 @pytest.fixture(scope="session")
@@ -46,27 +100,33 @@ def toy(tmp_path: Path) -> Callable[..., Work]:
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the sample corpora, written once."""
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the sample corpora, written once for all; a test that writes to them copies them first."""
     from pipelines.sample.corpora import write_corpora
 
-    root = tmp_path_factory.mktemp("sample")
-    write_corpora(root)
-    return root
+    def make(root: Path) -> None:
+        assert write_corpora(root) == {"audioset": 77, "fsd50k": 77, "wavcaps": 50, "clotho": 29}
+
+    root = made_once(tmp_path_factory, "sample", make)
+    before = stamps(root)
+    yield root
+    assert stamps(root) == before, "a test wrote to the sample corpora"
 
 
 @pytest.fixture(scope="session")
-def demo(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the run of configs/demo.yaml on the sample corpora, made once, inline."""
+def demo(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the run of configs/demo.yaml on the sample corpora, made once for all, inline; a test that writes to it copies it first."""
     from pipelines.cli import main
 
-    out = tmp_path_factory.mktemp("runs") / "demo"
-    recipe = Path(__file__).parents[1] / "configs" / "demo.yaml"
-    assert (
-        main(["run", str(recipe), "--set", f"data.root={sample}", "--out", str(out), "--engine", "inline", "--quiet"])
-        == 0
-    )
-    return out
+    def make(folder: Path) -> None:
+        recipe = Path(__file__).parents[1] / "configs" / "demo.yaml"
+        words = ["--set", f"data.root={sample}", "--out", str(folder / "run"), "--engine", "inline", "--quiet"]
+        assert main(["run", str(recipe), *words]) == 0
+
+    out = made_once(tmp_path_factory, "demo", make) / "run"
+    before = stamps(out)
+    yield out
+    assert stamps(out) == before, "a test wrote to the run of the demo"
 
 
 @pytest.fixture(scope="session")

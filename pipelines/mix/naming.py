@@ -40,16 +40,21 @@ def joined(words: Sequence[str]) -> str:
 def definite(class_id: str, phrases: Phrases, ontology: Ontology) -> str:
     """Return how an instruction calls a class: ``the siren``, ``the rain``, ``the dog barking``, ``the engine idling``.
 
-    The words are those of the grammar captioner; what the source does is added where its name alone does not tell the class.
+    The words are those of the grammar captioner; what the source does is added where the noun alone holds none of the class's names
+    whole: a baby that cries is not told from one that laughs by ``the baby``.
     """
-    words, name = phrases.words[class_id], _first_name(ontology[class_id].name)
+    words, name = phrases.words[class_id], ontology[class_id].name
     noun = re.sub(r"^(the |some |an? )?(sounds? of )?(the |an? )?", "", words.noun)
-    told = {word.rstrip("s") for word in re.findall("[a-z]+", name.lower())} & {
-        word.rstrip("s") for word in re.findall("[a-z]+", noun.lower())
-    }
+    if _first_name(name).lower() in words.noun.lower() and _first_name(name).lower() not in noun.lower():
+        noun = words.noun  # the article is the name's own: a capella
+    told = any(_stems(each) <= _stems(noun) for each in re.sub(r"\s*\(.*?\)", "", name).split(","))
     acts = [verb for verb in words.verbs if not verb.endswith((" heard", "sounds"))]
     called = noun if noun in ("someone", "something") else f"the {noun}"
     return called if told or not acts else f"{called} {gerund(acts[0])}"
+
+
+def _stems(text: str) -> set[str]:
+    return {word.rstrip("s") for word in re.findall("[a-z]+", text.lower())}
 
 
 @cache

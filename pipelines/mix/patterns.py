@@ -83,7 +83,12 @@ def load_patterns(file: str) -> PatternFile:
     """
     data = prompt_bytes(file, KEY)
     with one_line(file, KEY):
-        return PatternFile.model_validate(read_yaml(data))
+        raw = read_yaml(data)
+        if not isinstance(raw, dict):
+            raise ValueError(
+                "holds no settings; it needs version, extract and remove, as prompts/instructions.yaml has"
+            )
+        return PatternFile.model_validate(raw)
 
 
 def wordings(patterns: pa.Table, file: str) -> Wordings:

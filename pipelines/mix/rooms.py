@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,10 +37,16 @@ def room_names(folder: str | Path) -> list[str]:
 
 
 def rooms_hash(folder: str | Path) -> str:
-    """Return the sha256 of the names and bytes of a folder's impulse responses, in hexadecimal; UserError as `room_names`."""
+    """Return the sha256 of the names and bytes of a folder's impulse responses, in hexadecimal.
+
+    Raises:
+        UserError: as `room_names`, or a file cannot be read, is no sound, or silent: now, before hours of work need it.
+    """
     told = hashlib.sha256()
     for name in room_names(folder):
-        told.update(f"{name}\n{hashlib.sha256((Path(folder) / name).read_bytes()).hexdigest()}\n".encode())
+        data = _bytes(Path(folder) / name)
+        _samples(data, name)
+        told.update(f"{name}\n{hashlib.sha256(data).hexdigest()}\n".encode("utf-8", "surrogateescape"))
     return told.hexdigest()
 
 
@@ -57,17 +64,39 @@ def impulse(path: str, rate: int) -> tuple[NDArray[np.float64], int]:
     Raises:
         UserError: it is no sound file, or silent.
     """
-    try:
-        samples, own = soundfile.read(path, dtype="float64", always_2d=True)
-    except (soundfile.LibsndfileError, OSError):
-        raise UserError(f"mix.rirs: {Path(path).name}: is no sound file that can be read; remove it") from None
-    found = samples[:, 0] if own == rate else soxr.resample(samples[:, 0], own, rate, quality="HQ")
+    name = Path(path).name
+    samples, own = _samples(_bytes(Path(path)), name)
+    found = samples if own == rate else soxr.resample(samples, own, rate, quality="HQ")
     arrives = int(np.abs(found).argmax()) if len(found) else 0
     near = round(DIRECT_S * rate)
     direct = float(np.sum(np.square(found[max(0, arrives - near) : arrives + near + 1])))
     if not direct:
-        raise UserError(f"mix.rirs: {Path(path).name}: is silent; remove it")
+        raise UserError(_silent(name))
     return found / np.sqrt(direct), arrives
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"mix.rirs: {path.name}: cannot be read ({error.strerror})") from None
+
+
+def _samples(data: bytes, name: str) -> tuple[NDArray[np.float64], int]:
+    """Return the first channel of an impulse response and its rate. Raises UserError where it is no sound, or silent."""
+    try:
+        samples, rate = soundfile.read(io.BytesIO(data), dtype="float64", always_2d=True)
+    except soundfile.LibsndfileError:
+        raise UserError(f"mix.rirs: {name}: is no sound file that can be read; remove it") from None
+    if not np.isfinite(samples).all():
+        raise UserError(f"mix.rirs: {name}: holds what is no finite number; remove it")
+    if not samples[:, 0].any():
+        raise UserError(_silent(name))
+    return samples[:, 0], rate
+
+
+def _silent(name: str) -> str:
+    return f"mix.rirs: {name}: is silent; remove it"
 
 
 def heard_in(samples: NDArray[np.int16], room: tuple[NDArray[np.float64], int]) -> NDArray[np.int16]:

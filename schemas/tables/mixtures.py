@@ -116,7 +116,7 @@ TABLES: dict[str, pa.Schema] = {
             pa.list_(SOURCE),
             "targets first, then interferers, then the background (`role`): the clip, the first sample used (`start`), where it goes "
             "(`at`), how many samples (`length`; from the clip's beginning again where it ends), its own asked level (`level_db`, as the "
-            "set's rule says; null: none), the room that it is heard in (`rir`; null: none)",
+            "set's rule says, if it asks for one), the room that it is heard in (`rir`, if any)",
         ),
         *WORDS,
         Column("seed", INT, "seed of every draw of this row"),
@@ -155,7 +155,7 @@ TABLES: dict[str, pa.Schema] = {
             pa.list_(DOUBLE),
             "what each source's level came to in the stored integers, in dB: in the sense of its `level_db`, or, where it has none and "
             "with `rms_match`, its energy against that of the targets together, as the rule measures energy; without a target against "
-            "the first interferer; null: not defined",
+            "the first interferer; no value where that is not defined",
         ),
         Column("overlap", DOUBLE, "share of the shortest source that sounds together with another, in [0, 1]"),
         Column(

@@ -22,16 +22,19 @@ from pipelines.core.graph import Node
 from pipelines.core.progress import Progress
 from pipelines.core.workspace import Workspace
 from pipelines.engines.inline import InlineEngine
+from pipelines.mix.plan import PlanMixtures
 from pipelines.mix.render import Render
 from pipelines.seal import read_seal, write_seal
 from pipelines.shards.captions import CaptionShards
 from schemas import tables
 from schemas.ids import partition_of
 from schemas.licences import most_restrictive
+from schemas.recipe import Shards
 from toys import ToyIngest
 
 NODES = {
-    stage.writes: Node(stage, (), {"of": stage.name}) for stage in (ToyIngest(), CaptionShards(5, 1), Render(0.9, 5, 1))
+    stage.writes: Node(stage, (), {"of": stage.name})
+    for stage in (ToyIngest(), CaptionShards(5, 1), PlanMixtures((), 32000), Render((), Shards()))
 }
 
 
@@ -66,6 +69,13 @@ def mixture(target: str, *others: str) -> dict[str, Any]:
     return row("mixtures", mixture_id=f"mix-{target}", target_clip_id=target, interferer_clip_ids=list(others))
 
 
+def planned(mixture: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of the plan that names a mixture's clips."""
+    roles = [("target", mixture["target_clip_id"]), *(("interferer", each) for each in mixture["interferer_clip_ids"])]
+    sources = [{"role": role, "clip_id": each, "start": 0, "at": 0, "length": 1} for role, each in roles]
+    return row("plan", mixture_id=mixture["mixture_id"], target_clip_id=mixture["target_clip_id"], sources=sources)
+
+
 def test_a_run_has_a_line_per_recording_that_says_all_that_a_licence_asks_for(tmp_path):
     clips = [
         clip(
@@ -76,7 +86,8 @@ def test_a_run_has_a_line_per_recording_that_says_all_that_a_licence_asks_for(tm
         clip("a-3", "sb:2219", licence="unknown"),
     ]
     samples, mixtures = [row("samples", sample_id="a-2", clip_id="a-2")], [mixture("a-2", "b-1")]
-    data = written(tmp_path, {"clips": clips, "samples": samples, "mixtures": mixtures})
+    plan = [planned(each) for each in mixtures]
+    data = written(tmp_path, {"clips": clips, "samples": samples, "mixtures": mixtures, "plan": plan})
     assert data.decode().splitlines() == [
         "recording_id,datasets,licence,licence_text,attribution,link,used_in,changes",
         "fs:1,a; b,unknown,http://creativecommons.org/licenses/by/3.0/,'-Hero_of_the_Winds-,https://freesound.org/s/1/,mixtures,"
@@ -113,8 +124,10 @@ def test_the_same_clips_give_the_same_bytes_in_any_order_and_any_number_of_parti
         told = {"dataset": draw.choice("abc"), "licence": draw.choice(names), "attribution": draw.choice("xyz")}
         clips.append(clip(f"a-{n}", f"fs:{draw.randrange(40)}", **told))
     mixtures = [mixture(f"a-{n}", f"a-{n + 1}") for n in range(60)]
-    first = written(tmp_path / "a", {"clips": clips, "mixtures": mixtures}, 1)
-    assert written(tmp_path / "b", {"clips": clips[::-1], "mixtures": mixtures[::-1]}, 5) == first
+    plan = [planned(each) for each in mixtures]
+    first = written(tmp_path / "a", {"clips": clips, "mixtures": mixtures, "plan": plan}, 1)
+    turned = {"clips": clips[::-1], "mixtures": mixtures[::-1], "plan": plan[::-1]}
+    assert written(tmp_path / "b", turned, 5) == first
     found = [line["recording_id"] for line in lines(first)]
     assert found == sorted({each["recording_id"] for each in clips})
 
@@ -187,7 +200,7 @@ def test_every_recording_of_the_main_job_has_its_line_with_its_use(demo):
     assert len({line["licence"] for line in found.values()}) >= 4
     for use, sql in (
         ("captions", "SELECT clip_id FROM samples WHERE kind = 'caption'"),
-        ("mixtures", "SELECT unnest([target_clip_id] || interferer_clip_ids) AS clip_id FROM mixtures"),
+        ("mixtures", "SELECT unnest(sources).clip_id AS clip_id FROM plan"),
     ):
         joined = query.dicts(run, f"SELECT recording_id FROM clips JOIN ({sql}) USING (clip_id)")
         assert {each["recording_id"] for each in joined} == {

@@ -21,10 +21,14 @@ from schemas.ids import seed_for
 Floats = NDArray[np.float64]
 
 STEPS = 25
-"""Sizes of the subsets through which :func:`endless` lays its line."""
+"""Sizes of the subsets through which :func:`endless` lays its line, from half of the set to all of it."""
 
-SMALLEST = 0.2
-"""Share of the set that the smallest of them holds."""
+ENOUGH = 5.0
+"""Embeddings for each dimension that a set really uses, from which its limit and its interval hold.
+
+Simulated in 32 dimensions, all alike or with variances that fall by a fifth from one to the next, with estimates that follow their
+references or do not: the interval held the truth in 88 to 100% of 24 sets, and mean limits lay within 0.11 of truths of 0.5 and 3.0.
+"""
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,12 @@ class Limit:
 
     Attributes:
         value: where the line meets 1/N = 0.
-        r2: how well the line fits, 1 at best; NaN where all distances are equal. Well below 1, the value says nothing.
-        n: embeddings of the whole set.
+        r2: how well the line fits, 1 at best; NaN where all distances are equal. It says how much of the distance is due to N.
         smallest: embeddings of the smallest subset.
     """
 
     value: float
     r2: float
-    n: int
     smallest: int
 
 
@@ -75,30 +77,53 @@ def frechet(estimate: ArrayLike | Tensor, reference: ArrayLike | Tensor) -> floa
     return _distance(one, two)
 
 
-def endless(estimate: ArrayLike, reference: ArrayLike, seed: int = 0) -> Limit:
-    """Return the distance that would be left if the estimates were endless (FAD-infinity), with how well that is known.
+def endless(rows: ArrayLike, seed: int = 0) -> Limit:
+    """Return the distance that would be left if the sets were endless (FAD-infinity).
 
-    The distance of N estimates is too large by about ``c / N``. A line is laid, by least squares, through the distances of 25
-    subsets of a fifth to all of the estimates, drawn without repetition, over 1/N; the reference stays whole. It is a line only
-    where N is well above the dimension: see ``r2``, and compare ``smallest`` with the dimension.
+    The distance of N embeddings is too large by about ``c / N``. A line is laid, by least squares, through the distances of 25 subsets
+    of half to all of them, drawn without repetition, over 1/N. Gui et al. draw from the estimates alone and keep the reference
+    whole; here an estimate and its reference are drawn together, since references are as few: with the reference kept whole, limits of
+    such sets were measured to be too small by half and more, down below 0. See :func:`enough` for when it holds.
 
     Args:
-        estimate: embeddings of what is judged, shape (N, d), N >= 10.
-        reference: embeddings of what it should sound like, shape (M, d).
+        rows: embeddings of estimates and their references, shape (N, 2, d), N >= 10, as :func:`pairs` makes them.
         seed: of the subsets.
 
     Raises:
-        ValueError: as :func:`frechet`, or fewer than ten estimates.
+        ValueError: there are fewer than ten rows.
     """
-    est, ref = np.asarray(estimate, dtype=np.float64), _gaussian(reference)
-    if len(est) < 10:
-        raise ValueError(f"the distance of endless sets is not to be had from {len(est)} embeddings; give 10 at least")
+    both = np.asarray(rows, dtype=np.float64)
+    if len(both) < 10:
+        raise ValueError(f"the distance of endless sets is not to be had from {len(both)} embeddings; give 10 at least")
     rng = np.random.default_rng(seed_for(seed, "trainers.measures", "endless"))
-    sizes = np.unique(np.linspace(SMALLEST * len(est), len(est), STEPS).astype(np.int64))
-    found = np.array([_distance(_gaussian(est[rng.permutation(len(est))[:size]]), ref) for size in sizes])
+    sizes = np.unique(np.linspace(len(both) // 2, len(both), STEPS).astype(np.int64))
+    found = np.array([of_pairs(both[rng.permutation(len(both))[:size]]) for size in sizes])
+    if not np.isfinite(found).all():
+        return Limit(float("nan"), float("nan"), int(sizes[0]))
     slope, value = np.polyfit(1 / sizes, found, 1)
     rest, spread = np.sum((found - value - slope / sizes) ** 2), np.sum((found - found.mean()) ** 2)
-    return Limit(float(value), float(1 - rest / spread) if spread > 0 else float("nan"), len(est), int(sizes[0]))
+    return Limit(float(value), float(1 - rest / spread) if spread > 0 else float("nan"), int(sizes[0]))
+
+
+def dimensions_used(rows: ArrayLike) -> float:
+    """Return how many dimensions embeddings really use, of the side that uses more: the participation ratio of their variances.
+
+    ``tr(C)^2 / tr(C^2)`` of a side's covariance ``C``: d where all directions are alike, 1 where all embeddings lie on a line, NaN where
+    all are equal. N embeddings cannot use more than N - 1.
+
+    Args:
+        rows: shape (N, 2, d), N >= 2, as :func:`pairs` makes them.
+    """
+    both = np.asarray(rows, dtype=np.float64)
+    spectra = [np.linalg.svd(side - side.mean(axis=0), compute_uv=False) ** 2 for side in (both[:, 0], both[:, 1])]
+    with np.errstate(invalid="ignore"):
+        return float(max(np.sum(each) ** 2 / np.sum(each**2) for each in spectra))
+
+
+def enough(rows: ArrayLike) -> bool:
+    """Return whether embeddings are so many that :func:`endless` and the pivotal interval of :func:`of_pairs` hold: see :data:`ENOUGH`."""
+    count = len(np.asarray(rows))
+    return count > 9 and bool(np.isfinite(rows).all()) and count >= ENOUGH * dimensions_used(rows)
 
 
 def pairs(estimate_windows: Sequence[ArrayLike], reference_windows: Sequence[ArrayLike]) -> list[Floats]:
@@ -125,23 +150,15 @@ def of_pairs(rows: ArrayLike) -> float:
 
 
 def endless_of_pairs(rows: ArrayLike) -> float:
-    """Return :func:`endless` of rows that :func:`pairs` made, joined; NaN of fewer than ten."""
-    joined = np.asarray(rows, dtype=np.float64)
-    return endless(joined[:, 0], joined[:, 1]).value if len(joined) > 9 else float("nan")
+    """Return the value of :func:`endless` of rows that :func:`pairs` made, joined; NaN where they are not :func:`enough`."""
+    return endless(rows).value if enough(rows) else float("nan")
 
 
 def size_of_pairs(rows: ArrayLike) -> dict[str, Any]:
-    """Return how many embeddings rows that :func:`pairs` made hold of either side, and of what dimension."""
-    shape = np.shape(rows)
-    return {"embeddings": shape[0], "dimension": shape[2]}
-
-
-def line_of_pairs(rows: ArrayLike) -> dict[str, Any]:
-    """Return what :func:`size_of_pairs` does, and how well the line of :func:`endless` fits: ``r2``, and its ``smallest`` subset."""
-    joined = np.asarray(rows, dtype=np.float64)
-    limit = endless(joined[:, 0], joined[:, 1]) if len(joined) > 9 else None
-    fit = limit.r2 if limit and np.isfinite(limit.r2) else None
-    return size_of_pairs(rows) | {"r2": fit, "smallest": limit.smallest if limit else None}
+    """Return how many embeddings there are on either side, their dimension, and how many dimensions they use (None: unknown)."""
+    count, _, dimension = np.shape(rows)
+    used = dimensions_used(rows) if count > 1 and np.isfinite(rows).all() else float("nan")
+    return {"embeddings": count, "dimension": dimension, "dimensions_used": used if np.isfinite(used) else None}
 
 
 def _gaussian(embeddings: ArrayLike | Tensor) -> _Gaussian:

@@ -34,6 +34,7 @@ class Measure:
         column: where the function's rows hold several measures' values, this one's place.
         pool: makes one number of rows; None: rows are values, and the number is their mean.
         pivot: of a measure that few items bias, the biased one whose pivotal interval is given.
+        enough: of a measure with a pivot, whether rows are so many that the interval holds.
         detail: what else is said of a set of rows, such as how many embeddings it holds.
         whole: each row depends on the whole set, which has to be given in one call.
         on_device: the function takes tensors, and works on the device that they are on.
@@ -49,6 +50,7 @@ class Measure:
     column: int | None = None
     pool: Callable[[Floats], float] | None = None
     pivot: Callable[[Floats], float] | None = None
+    enough: Callable[[Floats], bool] | None = None
     detail: Callable[[Floats], dict[str, Any]] | None = None
     whole: bool = False
     on_device: bool = False
@@ -88,7 +90,9 @@ class Measure:
         if biased is None:
             return estimate(lambda drawn: pool(joined(rows, drawn)), items, seed)
         number = self.value(rows)
-        ci95 = pivotal(lambda drawn: biased(joined(rows, drawn)), items, seed, FEW_RESAMPLES)
+        ci95 = None
+        if items and (self.enough is None or self.enough(joined(rows))):
+            ci95 = pivotal(lambda drawn: biased(joined(rows, drawn)), items, seed, FEW_RESAMPLES)
         detail = self.detail(joined(rows)) if self.detail and items else {}
         return {"value": number if np.isfinite(number) else None, "ci95": ci95, "n": items} | detail
 

@@ -98,7 +98,7 @@ def psnr_audioldm_eval(estimate: Samples, reference: Samples, rate: int) -> Floa
     ``-10 log10`` of the mean squared difference of two pictures whose values lie in [0, 1]: ``log10`` of at least 1e-5 of the
     magnitudes in 64 mel bands (Slaney's, of unit area; 50 Hz to 8 kHz at 16 kHz, to 14 kHz at 32 kHz; Hann windows of 32 ms every
     10 ms, mirrored beyond the ends), times 20, less 20, plus 100, by 100, clipped. Means are taken away and peaks over full scale
-    clipped first. So 0.2 to 1 in the picture is -60 to 20 dB of magnitude, and all that lies below -80 dB is 0. Equal pictures give
+    clipped first. So 0 to 1 in the picture is -80 to 20 dB of magnitude. Equal pictures give
     +inf, which the tool leaves out of its mean.
 
     Args:

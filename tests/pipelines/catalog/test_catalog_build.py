@@ -275,7 +275,7 @@ def job_server(tmp_path: Path) -> Iterator[str]:
     command = [sys.executable, "-m", module, "--port", "0", "--port_file", str(port)]
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not (port.exists() and port.read_text()) and time.monotonic() < end:
             time.sleep(0.05)
         yield f"localhost:{port.read_text().strip()}"

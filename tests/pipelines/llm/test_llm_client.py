@@ -101,7 +101,7 @@ def test_a_request_that_is_never_answered_times_out_alone(tmp_path):
 
 def test_a_request_that_is_not_answered_in_time_is_sent_again(tmp_path):
     with serving(only("slow", Answer(fault="hang"), times=1)) as server:
-        (reply,) = ask_all(tmp_path, endpoint(server, timeout_s=0.5), [question("slow")])
+        (reply,) = ask_all(tmp_path, endpoint(server, timeout_s=1.5), [question("slow")])
     assert (reply.text, reply.entry["attempts"]) == ("A dog barks.", 2)
 
 

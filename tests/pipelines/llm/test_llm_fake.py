@@ -159,7 +159,7 @@ def test_the_command_says_where_it_serves_and_at_the_end_what_was_served(tmp_pat
 )
 def test_a_wrong_argument_is_one_line(arguments, words):
     process = started(*arguments)
-    assert process.communicate(timeout=60)[1].strip() == words
+    assert process.communicate(timeout=300)[1].strip() == words
 
 
 def test_a_judge_of_claims_cannot_tell_whatever_form_is_asked_for(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from functools import partial
+from typing import Any
 
 import pytest
 from llm_server import Answer, Asked, Server, endpoint, error, question, serving
@@ -25,16 +26,19 @@ def asked_to_stop(monkeypatch):
     return wanted
 
 
+def halted(own: Service) -> bool:
+    """Say whether conversations are at an end already; what was sent before is still on its way."""
+    return own._halted is not None
+
+
 def opened(server: Server, root, **settings) -> tuple[Service, Client]:
     own = Service()
     return own, own.open("toy", endpoint(server, **settings), Workspace(str(root)))
 
 
 def test_whoever_waits_and_whoever_comes_later_is_told_what_stopped_the_first(tmp_path):
-    free = threading.Event()
-
     def script(asked: Asked) -> Answer:
-        return Answer(ready=free.is_set) if asked.text == "waits" else error(401)
+        return Answer(ready=lambda: halted(own)) if asked.text == "waits" else error(401)
 
     with serving(script) as server:
         own, client = opened(server, tmp_path)
@@ -42,7 +46,6 @@ def test_whoever_waits_and_whoever_comes_later_is_told_what_stopped_the_first(tm
         while not server.asked:
             time.sleep(0.005)
         second = own.start(client, [partial(client.ask, question("stops"))])
-        threading.Timer(0.3, free.set).start()
         with pytest.raises(RunStopped, match="does not let us in") as reason:
             second.results()
         with pytest.raises(RunStopped) as told_first:
@@ -59,14 +62,12 @@ def test_whoever_waits_and_whoever_comes_later_is_told_what_stopped_the_first(tm
 
 
 def test_a_stop_that_the_user_asks_for_ends_every_group_and_is_told_as_such(tmp_path, asked_to_stop):
-    free = threading.Event()
-    with serving(lambda asked: Answer(ready=free.is_set)) as server:
+    with serving(lambda asked: Answer(ready=lambda: halted(own))) as server:
         own, client = opened(server, tmp_path)
         groups = [own.start(client, [partial(client.ask, question(words))]) for words in ("a", "b")]
         while len(server.asked) < 2:
             time.sleep(0.005)
         asked_to_stop.set()
-        threading.Timer(0.3, free.set).start()
         with pytest.raises(KeyboardInterrupt):
             groups[0].results()
         asked_to_stop.clear()
@@ -79,14 +80,19 @@ def test_a_stop_that_the_user_asks_for_ends_every_group_and_is_told_as_such(tmp_
 
 def test_a_stop_that_has_to_wait_says_for_how_many_answers_and_how_long(tmp_path, asked_to_stop, monkeypatch, capsys):
     monkeypatch.setattr(service_module, "_PATIENCE_S", 0.05)
-    released = threading.Event()
-    with serving(lambda asked: Answer(ready=released.is_set)) as server:
+    said = threading.Event()
+
+    def say(*words: str, **how: Any) -> None:
+        print(*words, **how)
+        said.set()
+
+    monkeypatch.setattr(service_module, "print", say, raising=False)
+    with serving(lambda asked: Answer(ready=said.is_set)) as server:
         own, client = opened(server, tmp_path, timeout_s=30.0)
         group = own.start(client, [partial(client.ask, question(f"q{number}")) for number in range(3)])
         while len(server.asked) < 3:
             time.sleep(0.005)
         asked_to_stop.set()
-        threading.Timer(1.0, released.set).start()
         with pytest.raises(KeyboardInterrupt):
             group.results()
     told = capsys.readouterr().err

@@ -15,16 +15,13 @@ import soundfile
 
 from pipelines.sample.audioset import write_audioset
 from pipelines.sample.clips import write_clip
-from pipelines.sample.corpora import write_corpora
 from pipelines.sample.files import with_serial, write_audio
 from pipelines.sample.synth import BY_MID, SOUNDS
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    assert write_corpora(folder, 0) == {"audioset": 77, "fsd50k": 77, "wavcaps": 50, "clotho": 29}
-    return folder
+def root(sample: Path) -> Path:
+    return sample
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -322,9 +321,7 @@ def test_mentions_in_audiocaps_captions_agree_with_audioset_labels() -> None:
     with (DATA / "lass/audiosep_eval/audiocaps_eval.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
 
-    started = time.perf_counter()
     found = [tags_in_text(row["caption"]) for row in rows]
-    assert len(rows) / (time.perf_counter() - started) > 3000
 
     mentions = right = present = recalled = 0
     for row, tags in zip(rows, found, strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.measures.frechet import endless, endless_of_pairs, frechet, of_pairs, pairs
+from trainers.measures.frechet import dimensions_used, endless, endless_of_pairs, enough, frechet, of_pairs, pairs
 from trainers.measures.intervals import estimate, pivotal
 
 INF = np.inf
@@ -51,27 +51,44 @@ def test_faults_and_shapes() -> None:
     with pytest.raises(ValueError, match="one dimension, not 7 and 8"):
         frechet(normal(30, 7), normal(30, 8))
     with pytest.raises(ValueError, match="not to be had from 9 embeddings"):
-        endless(normal(9, 2), normal(30, 2))
+        endless(np.zeros((9, 2, 3)))
+    assert np.isnan(endless(np.full((20, 2, 3), np.nan)).value)
+
+
+def related(count: int, dimension: int, world: int, falling: float = 0.0) -> np.ndarray:
+    """Pairs of an estimate that follows its reference and is 0.1 off; variances fall from dimension to dimension."""
+    scales = np.exp(-falling * np.arange(dimension) / 2)
+    reference, own = normal(count, dimension, world) * scales, normal(count, dimension, 1000 + world) * scales
+    return np.concatenate(pairs((0.8 * reference + 0.6 * own + 0.1)[:, None], reference[:, None]))
 
 
 def test_few_make_it_too_large_and_the_limit_does_not() -> None:
-    truth, dimension, reference = 8 * 0.1**2, 8, normal(20000, 8, 9)
-    plain = [frechet(normal(200, dimension, seed, 0.1), reference) for seed in range(20)]
-    limits = [endless(normal(200, dimension, seed, 0.1), reference, seed) for seed in range(20)]
-    assert np.mean(plain) > 1.5 * truth
-    assert np.mean([each.value for each in limits]) == pytest.approx(truth, abs=0.35 * (np.mean(plain) - truth))
-    assert all(each.n == 200 and each.smallest == 40 for each in limits)
-    assert np.median([each.r2 for each in limits]) > 0.7
-    assert endless(normal(50, 2), reference[:, :2], 1) == endless(normal(50, 2), reference[:, :2], 1)
+    truth = 16 * 0.1**2
+    sets = [related(100, 16, world) for world in range(20)]
+    plain, limits = [of_pairs(rows) for rows in sets], [endless(rows, 1) for rows in sets]
+    assert np.mean(plain) > 4 * truth
+    assert np.mean([each.value for each in limits]) == pytest.approx(truth, abs=0.1)
+    assert {each.smallest for each in limits} == {50}
+    assert endless(sets[0], 1) == limits[0] != endless(sets[0], 2)
+
+
+def test_dimensions_are_counted_as_they_are_used_and_too_few_embeddings_have_no_limit() -> None:
+    assert dimensions_used(related(20000, 8, 0)) == pytest.approx(8, rel=0.01)
+    assert dimensions_used(related(20000, 8, 0, 20.0)) == pytest.approx(1, rel=0.01)
+    assert dimensions_used(related(10, 200, 0)) <= 9
+    assert [enough(related(count, 16, 0)) for count in (16, 32, 48, 128)] == [False, False, False, True]
+    assert enough(related(30, 16, 0, 0.5))
+    assert np.isnan(endless_of_pairs(related(30, 16, 0)))
+    assert np.isfinite(of_pairs(related(30, 16, 0)))
+    assert not enough(np.full((50, 2, 3), np.nan))
+    assert not enough(np.zeros((50, 2, 3)))
 
 
 def test_the_pivotal_interval_holds_the_truth_and_that_by_percentiles_does_not() -> None:
     """Estimates are correlated with their references, as separated sounds are; the true distance is 0.16."""
     held = [0, 0]
     for world in range(20):
-        reference = normal(100, 16, world)
-        rows = pairs(0.8 * reference[:, None] + 0.6 * normal(100, 16, 1000 + world)[:, None] + 0.1, reference[:, None])
-        joined = np.concatenate(rows)
+        joined = related(100, 16, world)
         low, high = pivotal(lambda drawn, joined=joined: of_pairs(joined[drawn]), 100, resamples=60) or (INF, INF)  # type: ignore[misc]
         held[0] += low <= 0.16 <= high
         drawn = [of_pairs(joined[np.random.default_rng(n).integers(0, 100, 100)]) for n in range(60)]
@@ -93,8 +110,6 @@ def test_clips_are_paired_window_by_window() -> None:
     truths = [normal(len(own), 4, 7 + len(own)) for own in windows]
     joined = np.concatenate(pairs(windows, truths))
     assert of_pairs(joined) == frechet(np.concatenate(windows), np.concatenate(truths))
-    assert endless_of_pairs(joined) == endless(np.concatenate(windows), np.concatenate(truths)).value
     assert np.isnan(of_pairs(joined[:1]))
-    assert np.isnan(endless_of_pairs(joined[:9]))
     with pytest.raises(ValueError, match=r"clip 1: .* not \(1, 4\) and \(3, 4\)"):
         pairs(windows[:2], [truths[0], truths[0]])

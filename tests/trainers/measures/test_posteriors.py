@@ -12,8 +12,9 @@ from torch.nn.functional import kl_div
 from schemas.ontology import default_ontology
 from taggers.base import Finding, Listener, Waveform
 from taggers.demo_tagger import DemoTagger
-from trainers.measures.posteriors import EPS, kl_sigmoid, kl_softmax, posteriors
+from trainers.measures.posteriors import kl_sigmoid, kl_softmax, posteriors
 
+EPS = 1e-6
 LOGITS = torch.from_numpy(np.random.default_rng(0).normal(-3, 3, (2, 5, 527)))
 ESTIMATE, REFERENCE = (torch.sigmoid(each).numpy() for each in LOGITS)
 

@@ -1,0 +1,163 @@
+"""Mixtures of dataset folders and of finished runs, by number, as `trainers.loader` takes them, and excerpts of their batches."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from pipelines.core.workspace import Workspace
+from pipelines.seal import finished_seal
+from schemas.errors import UserError
+from schemas.ids import seed_for
+from trainers.loader import Batch, Mixtures
+from trainers.shards import Mixture, find_shards, group_name
+
+EMBEDDINGS = ("query.npy", "target.npy")
+
+_BLOCK = 512
+
+
+class WithEmbeddings(Mixtures):
+    """Mixtures whose records also carry ``query.npy`` and ``target.npy``, as bytes, where the samples hold them."""
+
+    def __getitem__(self, number: int) -> Mixture:
+        """Return a mixture by its number, at least 0; IndexError past the last."""
+        sample = super().__getitem__(number)
+        which = bisect_right(self._ends, number)
+        own = number - (self._ends[which - 1] if which else 0)
+        start, end = (int(at) for at in self._index(self._tars[which])[own : own + 2])
+        held = _members(os.pread(self._file(self._tars[which]), end - start, start), EMBEDDINGS)
+        return replace(sample, record={**sample.record, **held})
+
+
+class RunMixtures(WithEmbeddings):
+    """The mixtures of one set and split of a finished run, by number, read where the run keeps them.
+
+    Args:
+        folder: a run folder of this machine.
+        split: e.g. ``train``.
+        name: the set.
+
+    Raises:
+        UserError: the run is not finished, makes no mixtures or none of this set and split; in reading, a shard or its index is damaged.
+    """
+
+    def __init__(self, folder: str | Path, split: str, name: str = "mix") -> None:
+        try:
+            stages = finished_seal(Workspace(str(folder)))["stages"]
+        except ValueError as error:
+            raise UserError(f"{folder}: {error}; `earloom verify {folder}` says more") from None
+        if "mixtures" not in stages:
+            raise UserError(f"{folder}: the run makes no mixtures; name one whose recipe has the part mix")
+        self.folder, self.group = Path(folder, stages["mixtures"]), group_name(name, split)
+        shards = find_shards(self.folder)
+        if self.group not in shards:
+            raise UserError(f"{folder}: holds no mixtures of {self.group}, only of {', '.join(sorted(shards))}")
+        self._tars = [path.name for path in shards[self.group]]
+        self._starts, self._files = {}, OrderedDict()
+        self._ends = list(accumulate(self._count(tar) for tar in self._tars))
+
+    def _count(self, tar: str) -> int:
+        try:
+            with self._beside(tar).open() as file:
+                version, count = file.readline().split()
+            return int(count) if version == "v1.2" else -1
+        except (OSError, ValueError) as error:
+            raise self._damaged(self._beside(tar).name) from error
+
+    def _index(self, tar: str) -> NDArray[np.int64]:
+        if tar not in self._starts:
+            try:
+                lines = [line.split() for line in self._beside(tar).read_text().splitlines()[1:]]
+                starts = [int(line[1]) - _BLOCK for line in lines]
+                starts.append(int(lines[-1][-3]) + int(lines[-1][-2]) + -int(lines[-1][-2]) % _BLOCK)
+            except (OSError, ValueError, IndexError) as error:
+                raise self._damaged(self._beside(tar).name) from error
+            if len(lines) != self._count(tar):
+                raise self._damaged(self._beside(tar).name)
+            self._starts[tar] = np.array(starts, np.int64)
+        return self._starts[tar]
+
+    def _beside(self, tar: str) -> Path:
+        return (self.folder / tar).with_suffix(".idx")
+
+    def _damaged(self, name: str) -> UserError:
+        run = self.folder.parents[1]
+        return UserError(f"{run}: {name} is missing or damaged; `earloom verify {run}` says more")
+
+
+class Joined(Mixtures):
+    """The mixtures of several folders, one after the other.
+
+    Args:
+        parts: those of each folder, at least one.
+    """
+
+    def __init__(self, parts: Sequence[Mixtures]) -> None:
+        self.parts, self._ends = tuple(parts), list(accumulate(map(len, parts)))
+
+    def __getitem__(self, number: int) -> Mixture:
+        """Return a mixture by its number, at least 0; IndexError past the last."""
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        which = bisect_right(self._ends, number)
+        return self.parts[which][number - (self._ends[which - 1] if which else 0)]
+
+
+def mixtures_of(folders: Sequence[str], split: str, name: str, rate: int) -> Mixtures:
+    """Return the mixtures of one set and split of dataset folders and run folders, in this order.
+
+    Raises:
+        UserError: a folder is neither, has no such set and split, or its first mixture is not at this rate.
+    """
+    parts: list[Mixtures] = []
+    for text in folders:
+        folder = Path(text).expanduser()
+        if not folder.is_dir():
+            raise UserError(f"{text}: no such folder; name a dataset folder or a run folder")
+        parts.append((RunMixtures if (folder / "run.json").exists() else WithEmbeddings)(folder, split, name))
+        if (found := parts[-1][0].sample_rate) != rate:
+            raise UserError(
+                f"{text}: its mixtures are at {found} Hz, the separator at {rate}; set separator.sample_rate"
+            )
+    return parts[0] if len(parts) == 1 else Joined(parts)
+
+
+def excerpt(batch: Batch, samples: int, seed: int, epoch: int) -> Batch:
+    """Return a random excerpt of each mixture, the same of its target: a function of seed, epoch and key.
+
+    Args:
+        batch: of mixtures of one length.
+        samples: length of the excerpts; shorter mixtures end in zeros.
+        seed: of the training.
+        epoch: passes that are done; each draws anew.
+    """
+    length = batch.mixture.shape[1]
+    if length <= samples:
+        short = (0, samples - length)
+        return replace(batch, mixture=functional.pad(batch.mixture, short), target=functional.pad(batch.target, short))
+    starts = [seed_for(seed, "trainers.fit.excerpt", f"{epoch}:{key}") % (length - samples + 1) for key in batch.keys]
+    cut = {
+        name: torch.stack([row[at : at + samples] for row, at in zip(getattr(batch, name), starts, strict=True)])
+        for name in ("mixture", "target")
+    }
+    return replace(batch, **cut)
+
+
+def _members(data: bytes, wanted: Sequence[str]) -> dict[str, bytes]:
+    """Return those members of a sample, from its bytes in a tar, that are wanted."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        named = [(info.name.partition(".")[2], info) for info in tar]
+        return {name: data[info.offset_data : info.offset_data + info.size] for name, info in named if name in wanted}
