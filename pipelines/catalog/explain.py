@@ -11,13 +11,13 @@ from schemas.errors import UserError
 
 
 def explain(workspace: Workspace, key: str) -> dict[str, Any]:
-    """Return every row that speaks of a clip, record, recording or mixture, by table.
+    """Return every row that speaks of a clip, record, recording or mixture, by table; of a mixture also where it could not be had.
 
     Raises:
         UserError: no such identifier in the run; near misses are named.
     """
-    if mixtures := dicts(workspace, "SELECT * FROM mixtures WHERE mixture_id = ?", [key]):
-        return _mixture(workspace, key, mixtures[0])
+    if plans := dicts(workspace, "SELECT * FROM plan WHERE mixture_id = ?", [key]):
+        return _mixture(workspace, key, plans[0])
     clips = dicts(
         workspace,
         "SELECT * FROM clips WHERE clip_id = $1 OR record_id = $1 OR recording_id = $1 ORDER BY clip_id",
@@ -31,7 +31,7 @@ def explain(workspace: Workspace, key: str) -> dict[str, Any]:
         "records": _where(workspace, "records", "record_id", records),
         "clips": clips,
     }
-    for table in ("evidence", "classes", "candidates", "scores", "claims", "verdicts", "captions"):
+    for table in ("evidence", "classes", "sources", "candidates", "scores", "claims", "verdicts", "captions"):
         story[table] = _where(workspace, table, "clip_id", ids)
     candidates = [row["candidate_id"] for row in story["candidates"]]
     for table in ("rejects", "drops"):
@@ -41,8 +41,9 @@ def explain(workspace: Workspace, key: str) -> dict[str, Any]:
     )
     story["mixtures"] = dicts(
         workspace,
-        "SELECT mixture_id, split, CASE WHEN list_contains($1, target_clip_id) THEN 'target' ELSE 'interferer' END AS role, "
-        'tar, "offset", size FROM mixtures WHERE list_contains($1, target_clip_id) OR list_has_any(interferer_clip_ids, $1) ORDER BY ALL',
+        "SELECT mixture_id, set, split, policy, source.role, refused FROM (SELECT *, unnest(sources) AS source FROM plan) "
+        "WHERE list_contains($1, source.clip_id) UNION ALL SELECT mixture_id, set, split, policy, 'words', refused FROM plan "
+        "WHERE list_contains($1, target_clip_id) AND NOT list_contains(target_clip_ids, target_clip_id) ORDER BY ALL",
         [ids],
     )
     if not any(value for name, value in story.items() if name not in ("id", "kind")):
@@ -50,13 +51,16 @@ def explain(workspace: Workspace, key: str) -> dict[str, Any]:
     return story
 
 
-def _mixture(workspace: Workspace, key: str, mixture: dict[str, Any]) -> dict[str, Any]:
-    ids = [mixture["target_clip_id"], *mixture["interferer_clip_ids"]]
+def _mixture(workspace: Workspace, key: str, plan: dict[str, Any]) -> dict[str, Any]:
+    ids = sorted({plan["target_clip_id"], *(source["clip_id"] for source in plan["sources"])})
     return {
         "id": key,
         "kind": "mixture",
-        "mixtures": [mixture],
-        "plan": dicts(workspace, "SELECT * FROM plan WHERE mixture_id = ?", [key]),
+        "mixtures": _where(workspace, "mixtures", "mixture_id", [key]),
+        "plan": [plan],
+        "rejects": _where(workspace, "rejects", "clip_id", [key]),
+        "drops": _where(workspace, "drops", "clip_id", [key]),
+        "sources": _where(workspace, "sources", "clip_id", ids),
         "clips": _where(workspace, "clips", "clip_id", ids),
         "classes": _where(workspace, "classes", "clip_id", ids),
         "captions": _where(workspace, "captions", "clip_id", ids),
@@ -68,7 +72,7 @@ def _where(workspace: Workspace, table: str, column: str, keys: list[str]) -> li
 
 
 def _near(workspace: Workspace, key: str) -> str:
-    everything = "SELECT clip_id AS id FROM clips UNION ALL SELECT mixture_id FROM mixtures ORDER BY 1 LIMIT 200000"
+    everything = "SELECT clip_id AS id FROM clips UNION ALL SELECT mixture_id FROM plan ORDER BY 1 LIMIT 200000"
     ids = [row["id"] for row in dicts(workspace, everything)]
     near = difflib.get_close_matches(key, ids, 1, 0.5)
     return f"; did you mean {near[0]}?" if near else ""

@@ -10,7 +10,7 @@ from pipelines.sample.clips import Clip, copy_clip, draw_casts, draw_seconds, ge
 from pipelines.sample.dsp import samples
 from pipelines.sample.files import Defect
 from pipelines.sample.fsd50k import LICENSES
-from pipelines.sample.phrases import WORDS, title
+from pipelines.sample.phrases import WORDS, maker, title
 from pipelines.sample.synth import SOUNDS
 
 CORPUS = "clotho"
@@ -27,15 +27,15 @@ UNKNOWN, ACCENTED = 2, 4  # positions in the development split of the row withou
 def _metadata_row(clip: Clip, position: int, split: str, freesound_id: str) -> list[str]:
     """Return the fields of `METADATA` of a clip, which is the ``position``-th of its split."""
     unknown = split == "development" and position == UNKNOWN
-    maker = "Éarloom" if split == "development" and position == ACCENTED else "earloom"
-    link = f"https://freesound.org/people/{maker}/sounds/{freesound_id}"
+    who = "Éarloom" if split == "development" and position == ACCENTED else maker(freesound_id)
+    link = f"https://freesound.org/people/{who}/sounds/{freesound_id}"
     return [
         clip.source_id,
         ";".join(word for name in clip.names for word in WORDS[name].keywords),
         "Not found" if unknown else freesound_id,
         "NA" if unknown else link,
         f"[0, {samples(clip.seconds, RATE)}]",
-        maker,
+        who,
         LICENSES[int(freesound_id) % len(LICENSES)],
     ]
 

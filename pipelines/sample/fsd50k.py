@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.sample.clips import Clip, draw_casts, draw_seconds, generator, write_clip
 from pipelines.sample.files import Defect
-from pipelines.sample.phrases import WORDS, description, title
+from pipelines.sample.phrases import WORDS, description, maker, title
 from pipelines.sample.synth import SOUNDS
 
 CORPUS = "fsd50k"
@@ -136,7 +136,7 @@ def _information(path: Path, clips: Sequence[Clip]) -> None:
             "description": description(clip.names, int(clip.source_id) % 1000),
             "tags": [word for name in clip.names for word in WORDS[name].keywords],
             "license": LICENSES[int(clip.source_id) % len(LICENSES)],
-            "uploader": "earloom",
+            "uploader": maker(clip.source_id),
         }
         for clip in clips
     }

@@ -436,6 +436,11 @@ def captions(rng: np.random.Generator, names: Sequence[str], together: bool, cou
     return [f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences]
 
 
+def maker(source_id: str) -> str:
+    """Return who uploaded a sound: a dozen people share them, and what one uploaded is never mixed with another of theirs."""
+    return f"earloom{int(source_id) % 12}"
+
+
 def title(names: Sequence[str], number: int) -> str:
     """Return a file name without its suffix, as uploaders choose them: words, now and then with spaces."""
     words = [WORDS[name].keywords[0] for name in names]

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.sample.clips import Clip, copy_clip, draw_casts, draw_seconds, generator, write_clip
 from pipelines.sample.files import Defect
 from pipelines.sample.fsd50k import UNLABELLED
-from pipelines.sample.phrases import WORDS, description, title
+from pipelines.sample.phrases import WORDS, description, maker, title
 from pipelines.sample.synth import SOUNDS
 
 CORPUS = "wavcaps"
@@ -43,7 +43,7 @@ def _bbc_row(clip: Clip, caption: str) -> dict[str, Any]:
 
 
 def _freesound_row(clip: Clip, caption: str) -> dict[str, Any]:
-    number, page = int(clip.source_id) % 1000, f"/people/earloom/sounds/{clip.source_id}/"
+    number, page = int(clip.source_id) % 1000, f"/people/{maker(clip.source_id)}/sounds/{clip.source_id}/"
     name = title(clip.names, number)
     slug = name.replace(" ", "-").replace("_", "-")
     return {
@@ -52,9 +52,9 @@ def _freesound_row(clip: Clip, caption: str) -> dict[str, Any]:
         "href": page,
         "tags": [word for name in clip.names for word in WORDS[name].keywords],
         "description": description(clip.names, number),
-        "author": "earloom",
+        "author": maker(clip.source_id),
         "duration": clip.seconds,
-        "download_link": f"https://freesound.org{page}download/{clip.source_id}__earloom__{slug}.wav",
+        "download_link": f"https://freesound.org{page}download/{clip.source_id}__{maker(clip.source_id)}__{slug}.wav",
         "caption": caption,
         "audio": "wav_path",
     }
@@ -65,7 +65,7 @@ def _soundbible_row(clip: Clip, caption: str) -> dict[str, Any]:
     return {
         "title": heading,
         "description": description(clip.names, int(clip.source_id) % 1000),
-        "author": "Earloom",
+        "author": maker(clip.source_id).title(),
         "href": f"{clip.source_id}-{heading.replace(' ', '-')}.html",
         "caption": caption,
         "id": clip.source_id,
