@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import soundfile
+
 from pipelines.catalog.recount import recount, samples
 from pipelines.core.workspace import Workspace
 from pipelines.publish.sealed import open_sealed
 from pipelines.seal import seal_folder
 from pipelines.summing import Summed, summed
-from schemas.errors import UserError
+from schemas.errors import RunStopped, UserError
 from schemas.mixing import MixtureSet
 
 FOLDER = "certificate"
@@ -38,14 +40,19 @@ def certify(workspace: Workspace, sample: int | None = SAMPLE) -> dict[str, Any]
 
     Raises:
         UserError: the folder holds no finished run, or the run no mixtures.
-        RunStopped: files of the run are missing, or its seal was altered.
+        RunStopped: files of the run are missing or altered, or its seal was.
     """
     run = open_sealed(workspace)
     sets = {each.name: each for each in run.recipe.mix.every}
     counted = recount(workspace, {name: bounds for name, each in sets.items() if (bounds := _uniform(each))})
     if not counted["sets"]:
         raise UserError(f"{workspace.root}: the run holds no mixtures, so that there is nothing to certify")
-    sums = Counter(summed(workspace, row, clips) for row, clips in samples(workspace, sample))
+    try:
+        sums = Counter(summed(workspace, row, clips) for row, clips in samples(workspace, sample))
+    except soundfile.LibsndfileError:
+        raise RunStopped(
+            f"{workspace.root}: sound in it was altered and cannot be read; `earloom verify` says where"
+        ) from None
     return {
         "run": {
             "recipe": run.recipe.name,

@@ -64,10 +64,14 @@ def _lines(workspace: Workspace, certificate: dict[str, Any]) -> list[str]:
         f"  vetoes: {vetoes['classes_heard']:,} classes heard and {vetoes['classes_said']:,} said in clips that are not labelled so",
         f"  sums: {sums['samples']:,} samples, largest error {sums['largest_error']} (targets {sums['largest_target_error']})",
     ]
-    for level in certificate["levels"]:
-        if level["with_snr"]:
-            lines.append(
-                f"  {level['set']}: SNR asked {level['asked_least_db']:.2f} to {level['asked_most_db']:.2f} dB, achieved "
-                f"{level['achieved_least_db']:.2f} to {level['achieved_most_db']:.2f}; {level['turned_down']:,} turned down"
-            )
+    lines += [_level(level) for level in certificate["levels"]]
     return [*lines, f"  written: {workspace.path('certificate/certificate.json')}"]
+
+
+def _level(level: dict[str, Any]) -> str:
+    """Return what a set's levels came to, in words."""
+    told = [f"{level['mixtures']:,} mixtures"]
+    for words, key in (("SNR asked", "asked"), ("achieved", "achieved")):
+        if level[f"{key}_least_db"] is not None:
+            told.append(f"{words} {level[f'{key}_least_db']:.2f} to {level[f'{key}_most_db']:.2f} dB")
+    return f"  {level['set']}: {', '.join(told)}; {level['turned_down']:,} turned down"

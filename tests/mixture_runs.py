@@ -46,7 +46,7 @@ class Mixture:
     off_by: int = 0
     rir: str | None = None
     in_vain: tuple[str, ...] = ()
-    asked: float = 0.0
+    asked: float | None = 0.0
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _made(each: Mixture) -> tuple[Row, Row, dict[str, bytes]]:
         "overlap": 1.0,
     }
     own |= {
-        "achieved_snr_db": each.asked + 0.001,
+        "achieved_snr_db": None if each.asked is None or not each.targets else each.asked + 0.001,
         "achieved_db": [0.0] * len(used),
         "target_class_ids": list(each.in_vain),
     }

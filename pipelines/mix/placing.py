@@ -154,7 +154,9 @@ def levels(rules: MixtureSet, seeds: Ints, roles: Ints) -> Levels:
     each = np.full(roles.shape, np.nan)
     if level.rule in ("snr", "peak_snr", "rms_match"):
         snr = _drawn(level, level.range, uniform(own, Purpose.LEVEL, 0))
-        snr = -snr if level.rule == "rms_match" else snr  # what is drawn there is a gain on the interferers
+        snr = (
+            0.0 - snr if level.rule == "rms_match" else snr
+        )  # what is drawn there is a gain on the interferers; none is -0.0
     interferers = roles == INTERFERER
     moved = interferers & ((roles == TARGET).any(axis=1)[:, None] | (np.cumsum(interferers, axis=1) > 1))
     for slot in range(roles.shape[1]):

@@ -52,7 +52,7 @@ class PlanMixtures(Stage):
     sample_rate: int
 
     name = STAGE
-    version = 3
+    version = 4
     reads = ("sources", "patterns")
     writes = "plan"
     out_key = "target_clip_id"

@@ -42,6 +42,7 @@ class Sources(Stage):
     tags: bool = False
 
     name = "sources"
+    version = 2
     writes = "sources"
     whole = ("calibrations",)
     batch_rows = 512

@@ -116,8 +116,8 @@ def asked(
         *_plain(words.query, targets, theirs),
         negative,
         _prompt(draws[2], words.prompts, negative),
-        _drawn(draws[0], patterns.extract).replace("{what}", _called(targets)),
-        _drawn(draws[1], patterns.remove).replace("{what}", _called(interferers)),
+        _instruction(draws[0], patterns.extract, _called(targets)),
+        _instruction(draws[1], patterns.remove, _called(interferers)),
     )
 
 
@@ -169,7 +169,10 @@ def _relative(
     interferers: Sequence[Spoken],
     lying: Sequence[Lying] | None,
 ) -> Asked | None:
-    """Return words by order or level; None where evidence tells of neither, or several targets are asked for together."""
+    """Return words by order or level; None where evidence tells of neither, or no words say what is in the target's way.
+
+    That is where several targets are asked for together, or several of three or more sources conflict with the target.
+    """
     if lying is None or len(targets) != 1:
         return None
     target, own, others = targets[0], lying[0], lying[1:]
@@ -182,18 +185,20 @@ def _relative(
     if told is None:
         return None
     query = f"the {told.word} {noun or told.stands_for}"
-    negative: str | None
     if len(interferers) == 1:
-        rest = negative = f"the {told.other} {noun or told.stands_for}"
+        negative = rest = f"the {told.other} {noun or told.stands_for}"
+    elif not rivals:
+        negative, rest = _plain(words.query, interferers, target.related)[0], _called(interferers)
+    elif len(rivals) == 1 and noun is not None:
+        twin, beside = f"the {told.other} {noun}", [each for k, each in enumerate(interferers) if k not in rivals]
+        named = [(each.keyword,) if words.query == "keyword" else each.names for each in beside]
+        negative = joined(list(dict.fromkeys([twin, *(name for names in named for name in names)])))
+        rest = joined(list(dict.fromkeys([twin, *(what for each in beside for what in each.spoken)])))
     else:
-        # A target is one, and all else is what is not it: no list of names could leave out the dogs that are not the louder one.
-        rest = f"everything but {query}"
-        negative = None if rivals else _plain(words.query, interferers, target.related)[0]
-    extract, remove = _drawn(draws[0], patterns.extract), _drawn(draws[1], patterns.remove)
-    if noun is None:
-        extract, remove = (text.replace("the sound of {what}", "{what}") for text in (extract, remove))
+        return None
     prompt = _prompt(draws[2], words.prompts, negative)
-    return Asked(query, "relative", negative, prompt, extract.replace("{what}", query), remove.replace("{what}", rest))
+    extract = _instruction(draws[0], patterns.extract, query)
+    return Asked(query, "relative", negative, prompt, extract, _instruction(draws[1], patterns.remove, rest))
 
 
 def _called(sources: Sequence[Spoken]) -> str:
@@ -210,8 +215,12 @@ def _prompt(draw: float, shares: tuple[float, float, float], negative: str | Non
     return "negative" if draw < shares[0] + shares[1] else "both"
 
 
-def _drawn(draw: float, patterns: Sequence[str]) -> str:
-    return patterns[int(draw * len(patterns))]
+def _instruction(draw: float, patterns: Sequence[str], what: str) -> str:
+    """Return one of some patterns, filled; ``the sound of`` is left out before what is no thing that sounds but a sound itself."""
+    pattern = patterns[int(draw * len(patterns))]
+    if "sound" in what or what.endswith(" one"):
+        pattern = pattern.replace("the sound of {what}", "{what}")
+    return pattern.replace("{what}", what)
 
 
 def _as_ints(sets: NDArray[np.uint64]) -> list[int]:

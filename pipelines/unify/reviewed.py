@@ -23,10 +23,8 @@ SILENT = "no sound"
 KEY = "unify.review"
 
 
-def review_bytes(review: str | None, data_root: str) -> bytes:
-    """Return the bytes of a recipe's review file; none where it names none. Raises UserError if it cannot be read."""
-    if review is None:
-        return b""
+def review_bytes(review: str, data_root: str) -> bytes:
+    """Return the bytes of a recipe's review file. Raises UserError if it cannot be read."""
     try:
         return (Path(data_root) / review).read_bytes()
     except (OSError, ValueError) as error:
@@ -40,9 +38,11 @@ def review_digest(review: str | None, data_root: str) -> str:
     Raises:
         UserError: as :func:`read_review` does.
     """
+    if review is None:
+        return ""
     data = review_bytes(review, data_root)
-    parse_review(data, review or "")
-    return hashlib.sha256(data).hexdigest() if review is not None else ""
+    parse_review(data, review)
+    return hashlib.sha256(data).hexdigest()
 
 
 def read_review(review: str | None, data_root: str) -> Review:
@@ -51,13 +51,11 @@ def read_review(review: str | None, data_root: str) -> Review:
     Raises:
         UserError: in one line, the file, the line, and what is wrong with it.
     """
-    return parse_review(review_bytes(review, data_root), review or "")
+    return parse_review(review_bytes(review, data_root), review) if review is not None else {}
 
 
 def parse_review(data: bytes, file: str) -> Review:
     """Return what the bytes of a review file decide; ``file`` is how faults name it. Raises as :func:`read_review` does."""
-    if not data:
-        return {}
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -68,6 +66,8 @@ def parse_review(data: bytes, file: str) -> Review:
         if not words:
             continue
         place = f"{KEY}: {file}, line {line}"
+        if not key[0]:
+            raise UserError(f"{place}: {key[1]!r} is of no dataset; name the dataset in the column 'dataset'")
         if key in found:
             raise UserError(f"{place}: {key[1]!r} of {key[0]} stands twice; keep one of them")
         found[key] = () if words.lower() == SILENT else _classes(words, default_index(), place)
@@ -78,11 +78,15 @@ def _rows(text: str, file: str) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         for column in COLUMNS:
-            if column not in (reader.fieldnames or ()):
-                raise UserError(f"{KEY}: {file} has no column {column!r}; it needs {', '.join(COLUMNS)}")
+            if (reader.fieldnames or []).count(column) != 1:
+                found = "two columns" if column in (reader.fieldnames or ()) else "no column"
+                raise UserError(f"{KEY}: {file} has {found} {column!r}; it needs {', '.join(COLUMNS)}")
         for row in reader:
             if any(row[column] is None for column in COLUMNS):
                 raise UserError(f"{KEY}: {file}, line {reader.line_num}: has fewer columns than the header")
+            if None in row:
+                words = "has more columns than the header; write several classes with semicolons between them"
+                raise UserError(f"{KEY}: {file}, line {reader.line_num}: {words}")
             yield reader.line_num, row
     except csv.Error as error:
         raise UserError(f"{KEY}: {file}, line {reader.line_num}: is not CSV ({error})") from None

@@ -197,11 +197,33 @@ def test_the_command_says_what_was_measured(tmp_path):
     assert json.loads(command(run, "--json"))["sums"]["samples"] == 1
 
 
+def test_the_command_says_of_a_sets_levels_what_there_is_of_them(tmp_path):
+    run = mixture_run(
+        tmp_path,
+        CLIPS,
+        mixed("mix-1", set="plain"),
+        mixed("mix-2", (), ("dog", "rain"), set="vain", policy="zero_target", in_vain=(SPEECH,)),
+        mixed("mix-3", set="ratios", asked=None),
+    )
+    told = command(run).splitlines()
+    assert "  plain: 1 mixtures, SNR asked 0.00 to 0.00 dB, achieved 0.00 to 0.00 dB; 0 turned down" in told
+    assert "  vain: 1 mixtures, SNR asked 0.00 to 0.00 dB; 0 turned down" in told
+    assert "  ratios: 1 mixtures; 0 turned down" in told
+
+
 def test_a_broken_promise_ends_the_command_with_its_count_and_the_certificate_is_there(tmp_path):
     run = mixture_run(tmp_path, CLIPS, mixed("mix-1", ("dog",), ("bark",)))
     with pytest.raises(RunStopped, match="no two sources share a label, or one above or below: 1 break it"):
         command(run)
     assert run.exists("certificate/certificate.json")
+
+
+def test_sound_that_was_altered_is_one_line_that_says_who_knows_more(tmp_path):
+    run = mixture_run(tmp_path, CLIPS, mixed(shard="stems"))
+    for tar in (tmp_path / "run" / "shards").rglob("*.tar"):
+        tar.write_bytes(tar.read_bytes().replace(b"fLaC", b"xxxx"))
+    with pytest.raises(RunStopped, match="was altered and cannot be read; `earloom verify` says where"):
+        certify(run)
 
 
 def test_a_run_without_mixtures_and_a_folder_without_a_run_are_one_line(tmp_path):

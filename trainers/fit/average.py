@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Average:
@@ -29,7 +29,8 @@ class Average:
     def update(self, module: nn.Module, step: int) -> None:
         """Take in the weights after so many steps."""
         kept = min(self.decay, (1 + step) / (10 + step))
-        own, new = list(self.module.parameters()), list(module.parameters())
+        own: list[Tensor] = list(self.module.parameters())
+        new: list[Tensor] = list(module.parameters())
         torch._foreach_lerp_(own, new, 1.0 - kept)
         for held, latest in zip(self.module.buffers(), module.buffers(), strict=True):
             held.copy_(latest)

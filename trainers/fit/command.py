@@ -70,7 +70,8 @@ def run_train(options: argparse.Namespace) -> str:
     except ImportError as error:
         raise UserError(f"training needs the package {error.name}; install the extra `train`") from None
     fabric = fabric_of(device, devices, training.fit.bf16)
-    fabric.launch(run_rank, training, workspace.root, options.workers, options.quiet)
+    fabric.launch()
+    run_rank(fabric, training, workspace.root, options.workers, options.quiet)
     return _summary(workspace.root, training, options.quiet) if fabric.global_rank == 0 else ""
 
 

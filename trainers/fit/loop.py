@@ -6,7 +6,7 @@ killed at any instant ends with the same bytes as an undisturbed one, with the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from trainers.fit import checkpoint
 from trainers.fit.average import Average
 from trainers.fit.config import Fit
 from trainers.fit.schedule import warm_up
+from trainers.fit.shared_norm import shared
 from trainers.fit.task import Batches, Row, Task
 from trainers.fit.told import Speed, Teller
 
@@ -80,8 +81,8 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(job.seed, "trainers.fit", "weights"))
             self.own = job.task.build()
-        if world > 1 and fabric.device.type == "cuda":  # on a CPU there is none
-            self.own = nn.SyncBatchNorm.convert_sync_batchnorm(self.own)
+        if world > 1:
+            self.own = shared(self.own, fabric.device.type)
         self.optimiser = torch.optim.AdamW(self.own.parameters(), settings.rate, weight_decay=settings.weight_decay)
         self.job, self.fabric = job, fabric
         self.module, self.stepper = fabric.setup(self.own, self.optimiser)
@@ -171,6 +172,7 @@ class _Run:
         if not self.sums:
             return
         sums = self.fabric.all_reduce(torch.stack(list(self.sums.values())), reduce_op="mean")
+        assert isinstance(sums, torch.Tensor)
         self.sums = dict(zip(self.sums, sums, strict=True))
         if not sums.isfinite().all():
             raise RunStopped(
@@ -220,7 +222,7 @@ class _Run:
         }
 
 
-def _endless(batches: Batches) -> Iterator[tuple[Any, int]]:
+def _endless(batches: Batches) -> Generator[tuple[Any, int]]:
     """Yield batches, pass after pass, each with the number of passes that were done when its own began."""
     while True:
         epoch = batches.epoch

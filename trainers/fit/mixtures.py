@@ -6,7 +6,7 @@ import io
 import os
 import tarfile
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -15,14 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
+from pipelines.core.commit import parse_marker
 from pipelines.core.workspace import Workspace
 from pipelines.seal import finished_seal
 from schemas.errors import UserError
 from schemas.ids import seed_for
 from trainers.loader import Batch, Mixtures
-from trainers.shards import Mixture, find_shards, group_name
+from trainers.shards import Mixture, group_name
 
 EMBEDDINGS = ("query.npy", "target.npy")
 
@@ -55,18 +57,31 @@ class RunMixtures(WithEmbeddings):
     """
 
     def __init__(self, folder: str | Path, split: str, name: str = "mix") -> None:
+        workspace = Workspace(str(folder))
         try:
-            stages = finished_seal(Workspace(str(folder)))["stages"]
+            seal = finished_seal(workspace)
         except ValueError as error:
             raise UserError(f"{folder}: {error}; `earloom verify {folder}` says more") from None
-        if "mixtures" not in stages:
+        if "mixtures" not in seal["stages"]:
             raise UserError(f"{folder}: the run makes no mixtures; name one whose recipe has the part mix")
-        self.folder, self.group = Path(folder, stages["mixtures"]), group_name(name, split)
-        shards = find_shards(self.folder)
-        if self.group not in shards:
-            raise UserError(f"{folder}: holds no mixtures of {self.group}, only of {', '.join(sorted(shards))}")
-        self._tars = [path.name for path in shards[self.group]]
+        self.folder, self.group = Path(folder, seal["stages"]["mixtures"]), group_name(name, split)
         self._starts, self._files = {}, OrderedDict()
+        sizes: dict[str, dict[str, int]] = defaultdict(dict)
+        # What the commits name, not what lies in the folder: a tar that is lost would not be missed.
+        for path in sorted(path for path in seal["files"] if Path(path).parent == Path(seal["stages"]["mixtures"])):
+            if (marker := parse_marker(workspace.read(path))) is not None:
+                for file, facts in marker.files.items():
+                    tar = file.rpartition("/")[2]
+                    if tar.endswith((".tar", ".idx")):
+                        sizes[tar.rsplit("-", 2)[0]][tar] = facts["bytes"]
+        if self.group not in sizes:
+            raise UserError(
+                f"{folder}: holds no mixtures of {self.group}, only of {', '.join(sorted(sizes)) or 'none'}"
+            )
+        for file, size in sizes[self.group].items():
+            if not (self.folder / file).is_file() or (self.folder / file).stat().st_size != size:
+                raise self._damaged(file)
+        self._tars = sorted(file for file in sizes[self.group] if file.endswith(".tar"))
         self._ends = list(accumulate(self._count(tar) for tar in self._tars))
 
     def _count(self, tar: str) -> int:
@@ -149,11 +164,11 @@ def excerpt(batch: Batch, samples: int, seed: int, epoch: int) -> Batch:
         short = (0, samples - length)
         return replace(batch, mixture=functional.pad(batch.mixture, short), target=functional.pad(batch.target, short))
     starts = [seed_for(seed, "trainers.fit.excerpt", f"{epoch}:{key}") % (length - samples + 1) for key in batch.keys]
-    cut = {
-        name: torch.stack([row[at : at + samples] for row, at in zip(getattr(batch, name), starts, strict=True)])
-        for name in ("mixture", "target")
-    }
-    return replace(batch, **cut)
+
+    def cut(sounds: Tensor) -> Tensor:
+        return torch.stack([row[at : at + samples] for row, at in zip(sounds, starts, strict=True)])
+
+    return replace(batch, mixture=cut(batch.mixture), target=cut(batch.target))
 
 
 def _members(data: bytes, wanted: Sequence[str]) -> dict[str, bytes]:

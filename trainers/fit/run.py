@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 from lightning.fabric import Fabric
@@ -10,9 +12,13 @@ from lightning.fabric.strategies import DDPStrategy
 
 from pipelines.core.workspace import Workspace
 from pipelines.run import alone
+from schemas.errors import UserError
 from trainers.fit.config import Training
 from trainers.fit.loop import Job, fit
 from trainers.fit.separation import Separation
+
+ORPHANS_S = 15.0
+"""Processes that loaded data for a killed training hold its folder until they notice, which torch lets them do every 5 seconds."""
 
 
 def run_rank(fabric: Fabric, training: Training, root: str, workers: int, quiet: bool) -> None:
@@ -30,10 +36,26 @@ def run_rank(fabric: Fabric, training: Training, root: str, workers: int, quiet:
         RunStopped: as :func:`fit` says.
     """
     workspace = Workspace(root)
-    with alone(workspace) if fabric.global_rank == 0 else nullcontext():
+    with _alone(workspace) if fabric.global_rank == 0 else nullcontext():
         task = Separation(training, root, str(fabric.device))
         config = training.model_dump(mode="json")
         fit(Job(task, training.fit, config, training.seed, workspace, workers, quiet), fabric)
+
+
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    """Hold the folder for the length of the block, as soon as what a killed training has left behind lets go of it."""
+    until = time.monotonic() + ORPHANS_S
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(alone(workspace))
+                break
+            except UserError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
+        yield
 
 
 def precision_of(device: str, bf16: bool) -> str:

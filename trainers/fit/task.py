@@ -65,7 +65,10 @@ class Task(Protocol):
         """Return the batches of a rank, each of so many samples; those of all ranks together do not depend on the number of ranks."""
 
     def losses(self, module: nn.Module, batch: Any, epoch: int) -> dict[str, Tensor]:
-        """Return the mean losses over a batch by name, scalars, whose sum is made small; the module is called, so that ranks share gradients."""
+        """Return the mean losses over a batch by name, scalars, whose sum is made small.
+
+        The module itself is called, not a part or a method of it, so that ranks share their gradients.
+        """
 
     def kept(self, module: nn.Module) -> nn.Module:
         """Return the part of the module that a training leaves behind."""

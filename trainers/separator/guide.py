@@ -37,6 +37,9 @@ class Guide(nn.Module):
         )
         self.transformer = nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
         self.moved = nn.Linear(width, embedding)
+        # At first a tenth of the query's length, so that an untrained guide passes the query on.
+        nn.init.normal_(self.moved.weight, std=0.1 / math.sqrt(embedding * width))
+        nn.init.zeros_(self.moved.bias)
 
     def forward(self, magnitudes: Tensor, condition: Tensor) -> Tensor:
         """Return the target's audio embeddings, shape (B, E), float32, each of unit length.

@@ -33,7 +33,6 @@ class Separator(nn.Module):
         self.sample_rate, self.embedding, self.size = sample_rate, embedding, size
         self.spectra = Spectra(sample_rate)
         bins = self.spectra.bins
-        self.guide = Guide(bins, embedding, size.guide, size.layers) if guided else None
         self.task = nn.Embedding(len(TASKS), embedding)
         nn.init.normal_(self.task.weight, std=1.0 / math.sqrt(embedding))  # as long as a query's embedding
         self.norm = nn.BatchNorm1d(bins)
@@ -50,6 +49,9 @@ class Separator(nn.Module):
             ]
         )
         self.last = nn.ConvTranspose2d(size.channels[0], 3, size.patch, stride=size.patch)
+        _begin_plain(self.last)
+        # Drawn last, so that with and without a guide the other weights begin alike.
+        self.guide = Guide(bins, embedding, size.guide, size.layers) if guided else None
 
     def forward(self, mixture: Tensor, condition: Tensor, task: Tensor) -> Tensor:
         """Return the estimated answers, float32, shape (B, T).
@@ -93,6 +95,14 @@ class Separator(nn.Module):
         for up, skip in zip(self.up, reversed(kept), strict=True):
             x = up(x, skip, condition)
         return self.last(x)[:, :, :frames, :bins]
+
+
+def _begin_plain(last: nn.ConvTranspose2d) -> None:
+    """Let the first answers be about half of the mixture: masks and turns of phase at random would have to be unlearnt."""
+    assert last.bias is not None
+    with torch.no_grad():
+        last.weight.mul_(0.1)
+        last.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
 
 
 def _check(mixture: Tensor, condition: Tensor, task: Tensor, embedding: int) -> None:

@@ -18,6 +18,9 @@ from schemas.ids import digest
 _KEY = 32
 """Bytes of a key, a sha256."""
 
+_ROWS = 4096
+"""Rows that are read at once."""
+
 
 class Vectors:
     """Vectors of one length by text.
@@ -72,13 +75,16 @@ class Vectors:
         """Learn of the rows that were written since the last time, by whatever process."""
         with self._path.open("rb") as file:
             file.seek(self._read)
-            data = file.read()
-        whole = len(data) // self._row * self._row
-        rows = np.frombuffer(data[:whole], np.uint8).reshape(-1, self._row)
+            while len(data := file.read(_ROWS * self._row)) >= self._row:
+                self._learn(data[: len(data) // self._row * self._row])
+                file.seek(self._read)  # the last row may just be being written
+
+    def _learn(self, data: bytes) -> None:
+        rows = np.frombuffer(data, np.uint8).reshape(-1, self._row)
         lengths = np.linalg.norm(np.ascontiguousarray(rows[:, _KEY:]).view("<f4"), axis=1)
         for number in np.flatnonzero(np.abs(lengths - 1.0) < 1e-3):
             self._rows[rows[number, :_KEY].tobytes()] = self._read + int(number) * self._row
-        self._read += whole
+        self._read += len(data)
 
     def _keep(self, keys: Sequence[bytes], vectors: NDArray[np.float32]) -> None:
         if vectors.shape != (len(keys), self._dimension):

@@ -38,6 +38,21 @@ def test_an_instruction_says_what_the_source_does_where_its_name_does_not_tell()
     assert (said["Rattle (instrument)"], said["Tearing"]) == ("the instrument being shaken", "something being torn")
 
 
+def test_what_two_classes_do_tells_them_apart_where_the_same_thing_does_it():
+    ontology, phrases = default_ontology(), load_phrases("prompts/grammar.yaml")
+    said = {name: definite(node.class_id, phrases, ontology) for node in ontology.classes if (name := node.name)}
+    assert (said["Baby cry, infant cry"], said["Baby laughter"]) == ("the baby crying", "the baby laughing")
+    assert (said["Engine starting"], said["Engine knocking"]) == ("the engine starting", "the engine knocking")
+    assert (said["Toilet flush"], said["Kettle whistle"]) == ("the toilet flushing", "the kettle whistling")
+    assert (said["Engine"], said["Gull, seagull"], said["Walk, footsteps"]) == (
+        "the engine", "the seagull", "the footsteps",
+    )  # fmt: skip
+    assert said["A capella"] == "the a capella music"
+    called = Counter(definite(node.class_id, phrases, ontology) for node in ontology.classes if not node.abstract)
+    shared = {words for words, count in called.items() if count > 1}
+    assert shared <= {"the bass", "the dog", "the person whistling", "the brief tone", "the music playing"}
+
+
 def test_sources_that_share_classes_are_called_by_the_narrowest():
     bits = default_ontology().bits
     assert noun_of(bits([DOG, BARK])) == "bark"

@@ -93,3 +93,10 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line(tmp_path: Path, changed: 
 def test_a_file_that_is_not_there_is_named():
     with pytest.raises(UserError, match="mix.words.templates: prompts/none.yaml cannot be read"):
         Patterns(("prompts/none.yaml",)).check()
+
+
+def test_a_file_without_settings_is_told_what_it_needs(tmp_path: Path):
+    file = tmp_path / "p.yaml"
+    file.write_text("Extract it.")
+    with pytest.raises(UserError, match="p.yaml: holds no settings; it needs version, extract and remove"):
+        Patterns((str(file),)).check()

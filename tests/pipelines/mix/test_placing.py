@@ -149,6 +149,7 @@ def test_rms_match_has_a_gain_for_each_interferer_and_one_for_their_sum():
     _, found = asked(rule="rms_match", range=[-10, 10], whole=True)
     assert set(found.snr_db) == set(found.level_db[:, 1]) == set(range(-10, 11))
     assert np.isnan(found.level_db[:, 0]).all()
+    assert not np.signbit(found.snr_db[found.snr_db == 0]).any()
 
 
 def test_gains_are_uniform_as_linear_numbers_and_loudness_is_in_lufs():

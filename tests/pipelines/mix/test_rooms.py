@@ -98,3 +98,15 @@ def test_the_stage_hears_each_source_in_its_room_and_tells_what_it_read(rooms, t
     (blob,) = result.blobs
     wet = heard_in(clips["c0"], impulse(str(rooms / "hall.wav"), RATE))
     assert np.array_equal(from_store(blob.members["stem0.flac"])[0], wet)
+
+
+def test_a_room_that_is_no_sound_or_silent_is_told_before_anything_is_rendered(rooms):
+    (rooms / "far" / "empty.wav").write_bytes(b"")
+    with pytest.raises(UserError, match=r"mix.rirs: far/empty.wav: is no sound file that can be read; remove it"):
+        rooms_hash(rooms)
+    soundfile.write(rooms / "far" / "empty.wav", np.zeros(0), RATE)
+    with pytest.raises(UserError, match=r"mix.rirs: far/empty.wav: is silent; remove it"):
+        rooms_hash(rooms)
+    soundfile.write(rooms / "far" / "empty.wav", np.array([1.0, np.nan]), RATE, subtype="FLOAT")
+    with pytest.raises(UserError, match=r"mix.rirs: far/empty.wav: holds what is no finite number; remove it"):
+        rooms_hash(rooms)

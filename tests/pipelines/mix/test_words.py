@@ -150,9 +150,27 @@ def test_what_conflicts_is_told_apart_by_the_class_that_it_shares():
 def test_of_three_sources_only_those_that_conflict_are_compared():
     own, twin, rain = (Lying(0.0, 10.0, None, level) for level in (0.0, -8.0, 30.0))
     found = ask([spoken([DOG])], [spoken([DOG]), spoken([RAIN])], lying=[own, twin, rain], must=True)
-    assert (found.query, found.negative) == ("the louder dog", None)
-    assert found.instruction_remove == "Remove everything but the louder dog."
-    assert found.prompt == "positive"
+    assert (found.query, found.negative) == ("the louder dog", "the quieter dog and rain")
+    assert found.instruction_remove == "Remove the quieter dog and the rain."
+
+
+def test_where_several_sources_conflict_with_the_target_no_words_say_what_is_in_its_way():
+    levels = [Lying(0.0, 10.0, None, level) for level in (0.0, -8.0, -16.0)]
+    assert ask([spoken([DOG])], [spoken([DOG]), spoken([DOG])], lying=levels, must=True) == "cannot_tell_apart"
+
+
+def test_of_three_sources_without_a_common_name_the_others_are_removed_by_theirs():
+    levels = [Lying(0.0, 10.0, None, level) for level in (0.0, -8.0, -16.0)]
+    found = ask([spoken([DOG])], [spoken([RAIN]), spoken([SPEECH])], lying=levels, relative=1.0)
+    assert (found.query, found.negative) == ("the loudest one", "rain and speech")
+    assert found.instruction_extract == "Extract the loudest one."
+    assert found.instruction_remove == "Remove the rain and the person speaking."
+
+
+def test_what_is_a_sound_itself_is_not_the_sound_of_a_sound():
+    home = spoken(["/t/dd00071"])
+    assert ask([home], [spoken([RAIN])]).instruction_extract == "Extract the domestic sounds."
+    assert ask([spoken([RAIN])], [home]).instruction_extract == "Extract the sound of the rain."
 
 
 def test_words_of_order_are_drawn_as_often_as_the_recipe_says_where_evidence_tells():

@@ -33,6 +33,13 @@ def test_a_spreadsheets_byte_order_mark_and_line_ends_change_nothing():
         ("dataset,name,classes\nd,x\n", "r.csv, line 2: has fewer columns than the header"),
         ("dataset,name,classes\nd,x,;\n", "r.csv, line 2: names no class"),
         ('dataset,name,classes\nd,x,"Dog\n', "is not CSV"),
+        ("", "r.csv has no column 'dataset'"),
+        ("dataset,name,classes,classes\nd,x,Dog,Cat\n", "r.csv has two columns 'classes'"),
+        (
+            "dataset,name,classes\nd,x,Dog,Rain\n",
+            "line 2: has more columns than the header; write several classes with semicolons",
+        ),
+        ("dataset,name,classes\n,x,Dog\n", "line 2: 'x' is of no dataset; name the dataset"),
     ],
 )
 def test_a_fault_is_one_line_that_says_where_and_what(text, words):

@@ -22,6 +22,16 @@ def test_the_same_configuration_and_seed_give_the_same_weights_bit_for_bit() -> 
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
+def test_with_and_without_a_guide_the_other_weights_begin_alike() -> None:
+    made = []
+    for guided in (False, True):
+        torch.manual_seed(1)
+        made.append(build(SeparatorConfig(embedding=16, guided=guided)).state_dict())
+    alone, beside = made
+    assert {name.split(".")[0] for name in beside.keys() - alone.keys()} == {"guide"}
+    assert all(torch.equal(weights, beside[name]) for name, weights in alone.items())
+
+
 def test_rate_embedding_and_guide_are_those_that_were_asked_for() -> None:
     made = build(SeparatorConfig(sample_rate=32000, embedding=24))
     assert (made.sample_rate, made.embedding, made.guide) == (32000, 24, None)

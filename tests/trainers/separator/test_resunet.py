@@ -125,6 +125,16 @@ def test_other_shapes_are_refused(model: Separator, shapes: tuple[tuple[int, ...
         model(torch.zeros(mixture), torch.zeros(condition), torch.zeros(task, dtype=torch.int64))
 
 
+@pytest.mark.parametrize("size", ["tiny", "small"])
+def test_before_it_has_learnt_it_answers_with_about_half_of_the_mixture(size: str) -> None:
+    torch.manual_seed(0)
+    made = build(SeparatorConfig.model_validate({"size": size, "sample_rate": RATE, "embedding": E}))
+    mixture = torch.randn(2, 3000)
+    with torch.no_grad():
+        answer = made(mixture, queries(2), tasks(EXTRACTION, REMOVAL))
+    assert (sdr(2 * answer.numpy(), mixture.numpy()) > 10).all()
+
+
 def test_resunet30_has_the_weights_that_its_description_counts() -> None:
     made = build(SeparatorConfig(size="resunet30", sample_rate=32000))
     counted = sum(weight.numel() for weight in made.parameters())

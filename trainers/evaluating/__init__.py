@@ -1,0 +1,1 @@
+"""Evaluating: any separator on any set of mixtures, beside baselines and an oracle, in numbers that name themselves."""
