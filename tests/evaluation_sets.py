@@ -24,13 +24,17 @@ PITCHES = {"low": 500, "high": 3000}
 
 @dataclass(frozen=True)
 class Asked:
-    """A mixture of a low and a high tone of a second, at levels that its number draws; ``silent``: what is asked for is not in it."""
+    """A mixture of a low and a high tone of a second, at levels that its number draws.
+
+    ``silent``: what is asked for is not in it; ``embedded``: its sample holds an embedding of the query.
+    """
 
     number: int
     query: str = "low"
     policy: str | None = "disjoint"
     classes: tuple[str, ...] = ("Hum",)
     silent: bool = False
+    embedded: bool = False
     split: str = "test"
     set: str = "mix"
 
@@ -52,7 +56,8 @@ class Asked:
         facts = {"mixture_id": self.key, "query": self.query, "policy": self.policy, "sample_rate": RATE}
         facts |= {"split": self.split, "set": self.set, "target_class_names": list(self.classes)}
         mixture, target = (_wav(samples) for samples in self.sound())
-        return {"mixture.wav": mixture, "target.wav": target, "json": json.dumps(facts).encode()}
+        files = {"mixture.wav": mixture, "target.wav": target, "json": json.dumps(facts).encode()}
+        return files | ({"query.npy": _npy(PITCHES[self.query])} if self.embedded else {})
 
 
 @dataclass
@@ -142,6 +147,12 @@ number = 3
 def _wav(samples: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, RATE, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()
+
+
+def _npy(pitch: int) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([np.cos(pitch), np.sin(pitch)], np.float16))
     return buffer.getvalue()
 
 

@@ -8,6 +8,8 @@ import json
 import math
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
@@ -15,15 +17,25 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from pipelines.core.commit import parse_marker
 from pipelines.core.workspace import Workspace
+from pipelines.seal import read_seal
 from schemas.errors import RunStopped, UserError
 
+_THE_SQL = (
+    *(duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException),
+    *(duckdb.OutOfRangeException, duckdb.NotImplementedException),
+)
+"""What no altered file can cause where the SQL is the user's: DuckDB has other names for a file that it cannot read."""
 
-def connect(workspace: Workspace) -> duckdb.DuckDBPyConnection:
-    """Return an in-memory DuckDB with the run's views.
+
+@contextmanager
+def connect(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give an in-memory DuckDB with the run's views.
 
     Raises:
         UserError: the folder holds no finished run.
+        RunStopped: files of the run are missing, or DuckDB fails in the block, which holds SQL of our own.
     """
     try:
         sql = workspace.read("views.sql").decode()
@@ -31,17 +43,37 @@ def connect(workspace: Workspace) -> duckdb.DuckDBPyConnection:
         raise UserError(
             f"{workspace.root}: holds no views.sql, so no run has finished here; see `earloom status`"
         ) from None
-    connection = duckdb.connect()
-    if not workspace.local:
-        connection.register_filesystem(_filesystem(workspace))
     sql = re.sub(r"'([^']+\.(?:parquet|json))'", lambda found: _quoted(workspace.path(found[1])), sql)
     try:
-        connection.execute(sql)
-    except duckdb.IOException:
-        raise RunStopped(
-            f"{workspace.root}: files of the run are missing; run the same command again to make them anew"
+        with duckdb.connect() as connection:
+            if not workspace.local:
+                connection.register_filesystem(_filesystem(workspace))
+            connection.execute(sql)
+            yield connection
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        raise _damaged(workspace) or RunStopped(
+            f"{workspace.root}: cannot be read ({_one_line(str(error))}); `earloom verify` may say more"
         ) from None
-    return connection
+
+
+def _damaged(workspace: Workspace) -> RunStopped | None:
+    """Return what is wrong with the run's tables, told by their hashes alone; None: they are as they were written."""
+    try:
+        seal = read_seal(workspace) or {"files": {}}
+        for marker in (name for name in seal["files"] if name.endswith(".json")):
+            told = parse_marker(workspace.read(marker)) if "/" in marker else None
+            for name, facts in told.files.items() if told else ():
+                if name.endswith(".parquet") and workspace.sha256(name) != facts["sha256"]:
+                    return RunStopped(
+                        f"{workspace.path(name)}: was altered; `earloom verify {workspace.root}` says more"
+                    )
+    except FileNotFoundError:
+        return RunStopped(
+            f"{workspace.root}: files of the run are missing; run the same command again to make them anew"
+        )
+    except ValueError:
+        return RunStopped(f"{workspace.root}: its seal was altered; `earloom verify {workspace.root}` says more")
+    return None
 
 
 def _quoted(path: str) -> str:
@@ -57,7 +89,12 @@ def _filesystem(workspace: Workspace) -> Any:
 def rows(
     workspace: Workspace, sql: str, parameters: list[Any] | None = None
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Return the column names and the rows of a query; UserError if DuckDB refuses it."""
+    """Return the column names and the rows of a user's query.
+
+    Raises:
+        UserError: DuckDB refuses it, or the folder holds no finished run.
+        RunStopped: files of the run are missing, or were altered.
+    """
     if not sql.strip(" \n\t;"):
         raise UserError("query: the SQL is empty")
     with connect(workspace) as connection:
@@ -66,14 +103,18 @@ def rows(
             return [item[0] for item in cursor.description or []], cursor.fetchall()
         except AttributeError:  # DuckDB gives nothing back for a comment alone
             raise UserError("query: the SQL is empty") from None
-        except duckdb.Error as error:
+        except _THE_SQL as error:
             raise UserError(f"query: {_one_line(str(error))}") from None
+        except duckdb.Error as error:
+            raise _damaged(workspace) or UserError(f"query: {_one_line(str(error))}") from None
 
 
 def dicts(workspace: Workspace, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
-    """Return the rows of a query as dicts."""
-    names, found = rows(workspace, sql, parameters)
-    return [dict(zip(names, row, strict=True)) for row in found]
+    """Return the rows of a query of our own as dicts; raises as :func:`connect`."""
+    with connect(workspace) as connection:
+        cursor = connection.execute(sql, parameters or [])
+        names = [item[0] for item in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def render(names: list[str], found: list[tuple[Any, ...]], form: str) -> str:

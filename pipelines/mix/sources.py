@@ -13,6 +13,7 @@ from pipelines.mix.conflict import specific
 from pipelines.mix.veto import CURVE, SILENCE, Sure, further, heard, span, sure
 from pipelines.mix.words import definite, phrase
 from pipelines.unify.names import tags_in_text
+from pipelines.unify.stage import spaced
 from schemas.ids import fingerprint
 from schemas.ontology import configs_dir, default_ontology
 
@@ -42,7 +43,7 @@ class Sources(Stage):
     tags: bool = False
 
     name = "sources"
-    version = 2
+    version = 3
     writes = "sources"
     whole = ("calibrations",)
     batch_rows = 512
@@ -110,9 +111,14 @@ def own_classes(known: Sequence[dict[str, Any]], named: Iterable[dict[str, Any]]
 
 
 def mentioned(evidence: Iterable[dict[str, Any]]) -> set[str]:
-    """Return the classes that the publisher's captions of one clip mention, by the rules."""
-    captions = (item for item in evidence if item["kind"] == "caption" and item["listener"] == PUBLISHER)
-    return {mention.class_id for item in captions for mention in tags_in_text(item["text"] or "")}
+    """Return the classes that the publisher's captions and the uploader's keywords of one clip mention, by the rules.
+
+    A keyword may speak of what is not in the clip. That costs a partner; one that is believed too little costs the promise.
+    """
+    own = [item for item in evidence if item["listener"] == PUBLISHER]
+    texts = [item["text"] or "" for item in own if item["kind"] == "caption"]
+    texts += [spaced(item["name"]) for item in own if item["kind"] == "keyword"]
+    return {mention.class_id for text in texts for mention in tags_in_text(text)}
 
 
 def sounds(class_ids: list[str], said: set[str], evidence: list[dict[str, Any]], surely: Sure) -> dict[str, Any]:

@@ -113,7 +113,9 @@ def _mixtures(workspace: Workspace) -> list[Row]:
         for row in dicts(workspace, "SELECT mixture_id, sources FROM plan WHERE list_contains(?, mixture_id)", [ids])
     }
     used = sorted({source["clip_id"] for sources in plans.values() for source in sources})
-    known = dicts(workspace, "SELECT clip_id, class_names, licence FROM sources WHERE list_contains(?, clip_id)", [used])
+    known = dicts(
+        workspace, "SELECT clip_id, class_names, licence FROM sources WHERE list_contains(?, clip_id)", [used]
+    )
     clips = {row["clip_id"]: row for row in known}
     for row in chosen:
         rate = row["sample_rate"]

@@ -75,6 +75,11 @@ class Unify(Stage):
         return result
 
 
+def spaced(keyword: str) -> str:
+    """Return a keyword as running text: uploaders join words by hyphens and underscores."""
+    return keyword.replace("_", " ").replace("-", " ")
+
+
 def meant(item: Row, dataset: str, index: NameIndex, names: Mapping[str, Sequence[Row]]) -> Meaning | None:
     """Return what a label of a clip means; None: it is unknown.
 
@@ -137,7 +142,7 @@ def classes_of(
         elif kind in ("tag", "event") and item["class_id"] in ontology:
             note(item["class_id"], item["confidence"] or 0.0, item["listener"])
         elif kind == "keyword":
-            for mention in index.tags_in_text(item["name"].replace("_", " ").replace("-", " ")):
+            for mention in index.tags_in_text(spaced(item["name"])):
                 note(mention.class_id, KEYWORD, "keyword:alias")
         elif kind == "caption" and item["text"]:
             for mention in index.tags_in_text(item["text"], near):

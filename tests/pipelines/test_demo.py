@@ -62,9 +62,10 @@ def test_mixtures_share_no_class_when_recounted_in_sql_over_the_ontology(demo):
         demo,
         """
         SELECT m.mixture_id, a.class_id AS mine, b.class_id AS theirs FROM mixtures m, unnest(m.interferer_clip_ids) AS u(other)
-        JOIN classes a ON a.clip_id = m.target_clip_id JOIN classes b ON b.clip_id = u.other""",
+        JOIN classes a ON a.clip_id = m.target_clip_id JOIN classes b ON b.clip_id = u.other
+        WHERE contains(a.origin, ':') AND contains(b.origin, ':')""",
     )
-    assert len(pairs) > 200
+    assert len(pairs) > 200, "labels, events, captions and keywords; a listener counts where it is calibrated and sure"
     assert not [pair for pair in pairs if ontology.conflict(pair["mine"], pair["theirs"])]
 
 

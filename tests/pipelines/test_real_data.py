@@ -41,7 +41,7 @@ def test_a_partial_copy_of_esc50_gives_what_is_there_and_lists_what_is_not(share
     assert states == [{"state": "labelled", "n": 520}]
     # Freesound recording 234879 stands in folds 4 and 5, so its clip of the val fold would leak into test; 151080 and
     # 151085 are one recording under two ids, in folds 3 and 5.
-    barred = query.dicts(run, "SELECT clip_id, reason FROM drops WHERE stage = 'plan' ORDER BY clip_id")
+    barred = query.dicts(run, "SELECT clip_id, reason FROM drops WHERE stage = 'sources' ORDER BY clip_id")
     leaks = ["esc50-3-151080-A-20", "esc50-4-234879-A-6"]
     assert barred == [{"clip_id": clip_id, "reason": "leaks_into_test"} for clip_id in leaks]
     assert query.dicts(run, "SELECT count(*) AS n FROM mixtures")[0]["n"] == 518

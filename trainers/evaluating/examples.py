@@ -24,7 +24,14 @@ HEARD = ("mixture", "target", SYSTEM, "ideal_ratio_mask")
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A mixture with its answers; ``turn`` is its place among those of its set and policy."""
+    """A mixture with its answers.
+
+    Attributes:
+        item: the mixture.
+        estimates: system -> its answer, of those that are heard.
+        reject: why the system has none; None: it has one.
+        rank: hash of the mixture's name.
+    """
 
     item: Item
     estimates: Mapping[str, Samples]

@@ -59,20 +59,26 @@ def run_train(options: argparse.Namespace) -> str:
         raise UserError(f"--out {options.out}: must be a folder of this machine or a mounted one")
     training = load_training(options.config, tuple(options.set))
     workspace = open_workspace(options.out)
+    try:
+        first = _train(training, workspace.root, options)
+    except ImportError as error:
+        raise UserError(f"training needs the package {error.name or 'ray[train]'}; install the extra `train`") from None
+    return _summary(workspace.root, training) if first and not options.quiet else ""
+
+
+def _train(training: Training, root: str, options: argparse.Namespace) -> bool:
+    """Train to the last step; return whether this process is the first of those that did."""
     if options.ray or options.ray_address:
         from trainers.fit.ray_launch import launch
 
-        launch(training, workspace.root, options.device, options.devices, options.workers, options.ray_address)
-        return _summary(workspace.root, training, options.quiet)
-    device, devices = _devices(options.device, options.devices)
-    try:
-        from trainers.fit.run import fabric_of, run_rank
-    except ImportError as error:
-        raise UserError(f"training needs the package {error.name}; install the extra `train`") from None
-    fabric = fabric_of(device, devices, training.fit.bf16)
+        launch(training, root, options.device, options.devices, options.workers, options.ray_address)
+        return True
+    from trainers.fit.run import fabric_of, run_rank
+
+    fabric = fabric_of(*_devices(options.device, options.devices), training.fit.bf16)
     fabric.launch()
-    run_rank(fabric, training, workspace.root, options.workers, options.quiet)
-    return _summary(workspace.root, training, options.quiet) if fabric.global_rank == 0 else ""
+    run_rank(fabric, training, root, options.workers, options.quiet)
+    return fabric.global_rank == 0
 
 
 def _devices(device: str | None, devices: int | None) -> tuple[str, int]:
@@ -86,11 +92,9 @@ def _devices(device: str | None, devices: int | None) -> tuple[str, int]:
     return device, devices or (there if device == "cuda" else 1)
 
 
-def _summary(root: str, training: Training, quiet: bool) -> str:
+def _summary(root: str, training: Training) -> str:
     from trainers.fit.history import read_history
 
-    if quiet:
-        return ""
     judged = [line for line in read_history(root) if "judged" in line]
     lines = [f"{root}: {training.fit.steps:,} steps"]
     for line in judged[-1:]:

@@ -382,27 +382,32 @@ def test_an_evaluation_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     assert not list(out.rglob(".tmp-*"))
 
 
-@pytest.mark.parametrize("rate", [RATE, 16000])
-def test_a_checkpoint_of_a_training_is_a_system_and_knows_its_query_encoder(
-    folder: Path, tmp_path: Path, rate: int
-) -> None:
+def trained(folder: Path, rate: int, embedder: str | None) -> torch.nn.Module:
+    """Write an untrained separator as a training does; return it."""
     training = parse_training(
         {
             "name": "tiny",
             "data": {"folders": ["here"]},
             "separator": {"size": "tiny", "sample_rate": rate, "embedding": Pitch.dimension},
-            "queries": {"embedder": {"use": "pitch"}},
+            "queries": {"embedder": {"use": embedder} if embedder else None},
             "fit": {"steps": 1, "warm_up": {"steps": 0}},
         },
         "a test",
     )
     torch.manual_seed(0)
     separator = build(training.separator).eval()
-    write_weights(Workspace(str(tmp_path / "fit")), "last.safetensors", separator, training.model_dump(mode="json"))
+    write_weights(Workspace(str(folder)), "last.safetensors", separator, training.model_dump(mode="json"))
+    return separator
+
+
+@pytest.mark.parametrize("rate", [RATE, 16000])
+def test_a_checkpoint_of_a_training_is_a_system_and_knows_its_query_encoder(
+    folder: Path, tmp_path: Path, rate: int
+) -> None:
+    separator = trained(tmp_path / "fit", rate, "pitch")
     run(tmp_path / "out", str(tmp_path / "fit"), folder, embedder="pitch", measures="sdr,clap_score", device="cpu")
     facts = told(tmp_path / "out")
-    assert facts["system"]["kind"] == "checkpoint"
-    assert facts["system"]["query_encoder"] == "1"
+    assert (facts["system"]["kind"], facts["system"]["query_encoder"]) == ("checkpoint", "1")
     assert facts["measures"]["clap_score"]["circular"] is True
     assert facts["made_to_fit"]["resampled"] == (0 if rate == RATE else 6)
     assert facts["answered"] == 6
@@ -413,3 +418,20 @@ def test_a_checkpoint_of_a_training_is_a_system_and_knows_its_query_encoder(
             wanted = separator(torch.from_numpy(item.mixture.copy())[None], condition, torch.tensor([0]))[0].numpy()
         (kept,) = (tmp_path / "out" / "estimates").rglob(f"{item.key}.wav")
         np.testing.assert_allclose(soundfile.read(kept, dtype="float32")[0], wanted, atol=1e-6)
+
+
+def test_a_checkpoint_that_was_trained_on_stored_embeddings_is_asked_by_them(folder: Path, tmp_path: Path) -> None:
+    trained(tmp_path / "fit", RATE, None)
+    embedded = dataset_of(tmp_path / "set", Asked(1, embedded=True), Asked(2, "high", embedded=True))
+    weights = str(tmp_path / "fit" / "last.safetensors")
+    run(tmp_path / "out", weights, embedded, measures="sdr", device="cpu")
+    assert (told(tmp_path / "out")["answered"], told(tmp_path / "out")["system"]["query_encoder"]) == (2, None)
+    with pytest.raises(UserError, match=r"has no query.npy; mix with shards.embedder"):
+        run(tmp_path / "more", weights, folder, measures="sdr", device="cpu")
+
+
+def test_a_file_that_is_no_trainings_is_no_system(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.safetensors").write_bytes(b"weights")
+    with pytest.raises(UserError, match=r"other.safetensors: cannot be read as weights"):
+        run(tmp_path / "out", str(tmp_path / "other.safetensors"), folder)
+    assert not (tmp_path / "out").exists()

@@ -20,7 +20,9 @@ from dataset_folders import certified
 from pipelines.core.workspace import Workspace
 from pipelines.publish.form import Options
 from pipelines.publish.webdataset import export_mixtures
+from pipelines.run import alone
 from schemas.errors import UserError
+from trainers.fit import run
 from trainers.fit.checkpoint import read_weights
 from trainers.fit.command import add_train, run_train
 from trainers.fit.history import read_history
@@ -43,7 +45,7 @@ def exported(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(made: Path, tmp_path: Path) -> Callable[..., Path]:
     """Return a function that trains on the run, by the command, with values of its own over the usual ones."""
 
-    def train(*overrides: str, out: str = "out") -> Path:
+    def train(*overrides: str, out: str = "out", said: bool = False, options: tuple[str, ...] = ()) -> Path:
         config = {
             "name": "tiny",
             "data": {"folders": [str(made)], "sounds": 1, "held_out_mixtures": 4},
@@ -55,17 +57,18 @@ def trained(made: Path, tmp_path: Path) -> Callable[..., Path]:
         parser = argparse.ArgumentParser()
         add_train(parser.add_subparsers())
         told = [word for each in overrides for word in ("--set", each)]
-        run_train(parser.parse_args(["train", str(path), "--out", str(tmp_path / out), *told]))
+        told += ["--device", "cpu", *([] if said else ["--quiet"]), *options]
+        print(run_train(parser.parse_args(["train", str(path), "--out", str(tmp_path / out), *told])))
         return tmp_path / out
 
     return train
 
 
 def test_a_run_and_its_export_hold_the_same_mixtures_and_embeddings(made, exported):
-    run, folder = (mixtures_of([str(each)], "train", "mix", RATE) for each in (made, exported))
-    assert isinstance(run, RunMixtures)
-    assert len(run) == len(folder) > 5
-    of_run, of_folder = ({each.key: each for each in map(one.__getitem__, range(len(one)))} for one in (run, folder))
+    own, folder = (mixtures_of([str(each)], "train", "mix", RATE) for each in (made, exported))
+    assert isinstance(own, RunMixtures)
+    assert len(own) == len(folder) > 5
+    of_run, of_folder = ({each.key: each for each in map(one.__getitem__, range(len(one)))} for one in (own, folder))
     for key, sample in of_run.items():
         np.testing.assert_array_equal(sample.mixture, of_folder[key].mixture)
         np.testing.assert_array_equal(sample.target, of_folder[key].target)
@@ -99,14 +102,14 @@ def test_folders_that_will_not_do_are_told_in_one_line(made, exported, tmp_path)
 @pytest.mark.parametrize("how", ["missing", "cut"])
 @pytest.mark.parametrize("kind", ["tar", "idx"])
 def test_a_damaged_shard_of_a_run_is_named(made, tmp_path, how, kind):
-    run = Path(shutil.copytree(made, tmp_path / "run"))
-    path = next(path for path in sorted((run / "shards").rglob(f"train-*.{kind}")) if "mixtures-" in str(path))
+    copy = Path(shutil.copytree(made, tmp_path / "run"))
+    path = next(path for path in sorted((copy / "shards").rglob(f"train-*.{kind}")) if "mixtures-" in str(path))
     if how == "missing":
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[: 700 if kind == "tar" else 30])
     with pytest.raises(UserError, match=rf"{path.name} is missing or damaged; `earloom verify .*` says more"):
-        RunMixtures(run, "train")
+        RunMixtures(copy, "train")
 
 
 def test_an_excerpt_is_the_same_of_mixture_and_target_and_another_in_each_epoch(made):
@@ -182,3 +185,28 @@ def test_it_goes_on_after_a_stop_with_the_same_bytes_however_it_is_asked(trained
 def test_what_cannot_be_trained_is_told_in_one_line_before_the_first_step(trained, override, words):
     with pytest.raises(UserError, match=words):
         trained(override)
+
+
+def test_a_folder_in_which_another_training_is_at_work_is_refused(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "ORPHANS_S", 0.0)
+    (tmp_path / "out").mkdir()
+    with alone(Workspace(str(tmp_path / "out"))), pytest.raises(UserError, match="another run is at work there"):
+        trained()
+
+
+def test_a_training_tells_how_it_goes_and_what_came_of_it(trained, capsys):
+    trained(said=True)
+    told = capsys.readouterr()
+    assert "step 2 of 3: loss 0." in told.err
+    assert "waiting for data" in told.err
+    assert "step 3 of 3: held out: " in told.err
+    assert "of 4 mixtures" in told.out
+    assert "best.safetensors" in told.out
+
+
+def test_devices_that_are_not_there_are_refused(trained, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(UserError, match="--devices 2: there are 0 GPUs here; name fewer, or --device cpu"):
+        trained(options=("--device", "cuda", "--devices", "2"))
+    with pytest.raises(UserError, match="--out s3://x: must be a folder of this machine"):
+        trained(options=("--out", "s3://x"))
