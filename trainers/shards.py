@@ -24,6 +24,9 @@ from schemas.ids import seed_for
 SHUFFLE = 200
 """Samples, still encoded, among which the next is drawn in random order: some 100 MB of ten-second clips."""
 
+EMBEDDINGS = ("query.npy", "target.npy")
+"""Members with an embedder's vectors of query and target, where the recipe asked for them."""
+
 _OF_RUN = re.compile(r"(?P<group>.+)-\d{5}-\d{3,}\.tar")
 _OF_FOLDER = re.compile(r"(?P<set>\w+)-(?P<split>\w+)-\d{6,}\.tar")
 _TAR_END = bytes(1024)
@@ -40,7 +43,7 @@ class Mixture:
         mixture: float32 samples in [-1, 1), shape (T,), T > 0.
         target: float32 samples in [-1, 1), shape (T,); all zero where nothing answers the query.
         sample_rate: samples per second.
-        record: the sample's whole JSON (classes, instructions, SNR asked and achieved in dB, ...).
+        record: the sample's whole JSON (classes, instructions, SNR asked and achieved in dB, ...), and the bytes of its ``EMBEDDINGS``.
     """
 
     key: str
@@ -163,7 +166,8 @@ def decoded(key: str, members: Mapping[str, Any], split: str, where: str) -> Mix
         target = _target(members, mixture, record, key, where)
     if len(mixture) != len(target):
         raise UserError(f"{where}: mixture has {len(mixture)} samples, target {len(target)}; {_REMAKE}")
-    return Mixture(key, query, mixture, target, rate, record)
+    vectors = {name: bytes(members[name]) for name in EMBEDDINGS if name in members}
+    return Mixture(key, query, mixture, target, rate, record | vectors)
 
 
 def _member(members: Mapping[str, Any], name: str, key: str, where: str) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("webdataset", reason="the extra `train` is not installed")
-from dataset_folders import RATE, certified, dataset, heard, mixture, run_of, sound
+from dataset_folders import RATE, certified, dataset, heard, mixture, npy, run_of, sound
 from torch.utils.data import DataLoader
 
 from pipelines.core.tar import member
@@ -208,6 +208,13 @@ def test_a_batch_holds_what_its_samples_hold(folder):
         np.testing.assert_array_equal(batch.mixture[n].numpy(), sample.mixture)
         np.testing.assert_array_equal(batch.target[n].numpy(), sample.target)
         assert (batch.keys[n], batch.queries[n], batch.records[n]) == (sample.key, sample.query, sample.record)
+
+
+def test_what_an_embedder_told_of_query_and_target_comes_with_the_sample(tmp_path):
+    folder = dataset(tmp_path, {"train": range(3)}, "embedded")
+    for number, sample in enumerate(sorted(Mixtures(folder, "train"), key=lambda each: each.key)):
+        for name in ("query.npy", "target.npy"):
+            assert sample.record[name] == npy(number)
 
 
 def test_lengths_that_differ_make_no_batch(folder):
