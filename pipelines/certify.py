@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import soundfile
 
+from pipelines.catalog.query import damaged
 from pipelines.catalog.recount import recount, samples
 from pipelines.core.workspace import Workspace
 from pipelines.publish.sealed import open_sealed
@@ -43,13 +45,16 @@ def certify(workspace: Workspace, sample: int | None = SAMPLE) -> dict[str, Any]
         RunStopped: files of the run are missing or altered, or its seal was.
     """
     run = open_sealed(workspace)
+    if stopped := damaged(workspace):  # a table that lost a partition would otherwise be certified without it
+        raise stopped
     sets = {each.name: each for each in run.recipe.mix.every}
     counted = recount(workspace, {name: bounds for name, each in sets.items() if (bounds := _uniform(each))})
     if not counted["sets"]:
         raise UserError(f"{workspace.root}: the run holds no mixtures, so that there is nothing to certify")
     try:
         sums = Counter(summed(workspace, row, clips) for row, clips in samples(workspace, sample))
-    except soundfile.LibsndfileError:
+    except (soundfile.LibsndfileError, tarfile.TarError, KeyError, IndexError, ValueError):
+        # The tables are whole: what is not where they say, or not as they say, was altered in the tars.
         raise RunStopped(
             f"{workspace.root}: sound in it was altered and cannot be read; `earloom verify` says where"
         ) from None

@@ -20,6 +20,7 @@ from pipelines.publish.command import add_export
 from pipelines.replay.command import add_replay
 from pipelines.shards.command import add_shards
 from schemas.errors import RunStopped, UserError
+from trainers.evaluating.command import add_evaluate
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_certify(commands)
     add_shards(commands)
     add_replay(commands)
+    add_evaluate(commands)
     labels = commands.add_parser("labels", help="what the datasets' labels mean")
     of_labels = labels.add_subparsers(dest="labels_command", required=True, metavar="review")
     review = of_labels.add_parser(
@@ -292,6 +294,13 @@ def _replay(options: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    from trainers.evaluating.command import run_evaluate
+
+    print(run_evaluate(options))
+    return 0
+
+
 def _labels(options: argparse.Namespace) -> int:
     from pipelines.unify.review import write_review
 
@@ -448,6 +457,7 @@ _COMMANDS = {
     "certify": _certify,
     "shards": _shards,
     "replay": _replay,
+    "evaluate": _evaluate,
     "labels": _labels,
     "serve-fake": fake.main,
     "catalog": _catalog,

@@ -51,12 +51,12 @@ def connect(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute(sql)
             yield connection
     except (duckdb.Error, UnicodeDecodeError) as error:
-        raise _damaged(workspace) or RunStopped(
+        raise damaged(workspace) or RunStopped(
             f"{workspace.root}: cannot be read ({_one_line(str(error))}); `earloom verify` may say more"
         ) from None
 
 
-def _damaged(workspace: Workspace) -> RunStopped | None:
+def damaged(workspace: Workspace) -> RunStopped | None:
     """Return what is wrong with the run's tables, told by their hashes alone; None: they are as they were written."""
     try:
         seal = read_seal(workspace) or {"files": {}}
@@ -69,7 +69,7 @@ def _damaged(workspace: Workspace) -> RunStopped | None:
                     )
     except FileNotFoundError:
         return RunStopped(
-            f"{workspace.root}: files of the run are missing; run the same command again to make them anew"
+            f"{workspace.root}: files of the run are missing; run the same recipe into that folder again"
         )
     except ValueError:
         return RunStopped(f"{workspace.root}: its seal was altered; `earloom verify {workspace.root}` says more")
@@ -106,7 +106,7 @@ def rows(
         except _THE_SQL as error:
             raise UserError(f"query: {_one_line(str(error))}") from None
         except duckdb.Error as error:
-            raise _damaged(workspace) or UserError(f"query: {_one_line(str(error))}") from None
+            raise damaged(workspace) or UserError(f"query: {_one_line(str(error))}") from None
 
 
 def dicts(workspace: Workspace, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:

@@ -87,10 +87,13 @@ class Workspace:
                     data = file.read(size)
             else:
                 data = self._fs.cat_file(self.path(name), start=offset, end=offset + size)
+        except FileNotFoundError as error:
+            raise RunStopped(f"{self.path(name)}: is missing; run the same recipe into that folder again") from error
         except Exception as error:
-            raise RunStopped(f"{self.path(name)}: cannot be read ({error}); run the same command again") from error
+            words = getattr(error, "strerror", None) or error  # the file's name stands before it already
+            raise RunStopped(f"{self.path(name)}: cannot be read ({words}); mend it and run the same command") from error
         if len(data) != size:
-            raise RunStopped(f"{self.path(name)}: is shorter than it was; run the same command again to make it anew")
+            raise RunStopped(f"{self.path(name)}: is shorter than it was; run the same recipe into that folder again")
         return data
 
     def exists(self, name: str) -> bool:

@@ -27,10 +27,9 @@ def heading(about: Mapping[str, Any]) -> str:
 def cell(summary: Mapping[str, Any], unit: str) -> str:
     """Return a number with its interval, and how many mixtures it does not hold: ``7.31 [6.90, 7.72]; 3 unknown``."""
     digits = 2 if unit == "dB" else 3
-    value = summary["value"]
-    said = "–" if value is None else f"{value:.{digits}f}"
+    said = "–" if summary["value"] is None else _short(summary["value"], digits)
     if summary["ci95"] is not None:
-        said += " [" + ", ".join(f"{bound:.{digits}f}" for bound in summary["ci95"]) + "]"
+        said += f" [{', '.join(_short(bound, digits) for bound in summary['ci95'])}]"
     rest = [f"{summary[key]:,} {words}" for key, words in OTHERS if summary.get(key)]
     return "; ".join([said, *rest]).replace("-", "−")
 
@@ -67,6 +66,10 @@ def text_of(facts: Mapping[str, Any]) -> str:
     if len(facts["by_set"]) > 1:
         parts += [_text(facts, own, f"{label}, {own['mixtures']:,} mixtures") for label, own in facts["by_set"].items()]
     return "\n\n".join(["\n\n".join(parts), *(["\n".join(lines)] if (lines := notes(facts)) else [])])
+
+
+def _short(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before nothing
 
 
 def _text(facts: Mapping[str, Any], own: Mapping[str, Any], title: str) -> str:

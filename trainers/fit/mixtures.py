@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import tarfile
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
@@ -26,25 +23,10 @@ from schemas.ids import seed_for
 from trainers.loader import Batch, Mixtures
 from trainers.shards import Mixture, group_name
 
-EMBEDDINGS = ("query.npy", "target.npy")
-
 _BLOCK = 512
 
 
-class WithEmbeddings(Mixtures):
-    """Mixtures whose records also carry ``query.npy`` and ``target.npy``, as bytes, where the samples hold them."""
-
-    def __getitem__(self, number: int) -> Mixture:
-        """Return a mixture by its number, at least 0; IndexError past the last."""
-        sample = super().__getitem__(number)
-        which = bisect_right(self._ends, number)
-        own = number - (self._ends[which - 1] if which else 0)
-        start, end = (int(at) for at in self._index(self._tars[which])[own : own + 2])
-        held = _members(os.pread(self._file(self._tars[which]), end - start, start), EMBEDDINGS)
-        return replace(sample, record={**sample.record, **held})
-
-
-class RunMixtures(WithEmbeddings):
+class RunMixtures(Mixtures):
     """The mixtures of one set and split of a finished run, by number, read where the run keeps them.
 
     Args:
@@ -142,7 +124,7 @@ def mixtures_of(folders: Sequence[str], split: str, name: str, rate: int) -> Mix
         folder = Path(text).expanduser()
         if not folder.is_dir():
             raise UserError(f"{text}: no such folder; name a dataset folder or a run folder")
-        parts.append((RunMixtures if (folder / "run.json").exists() else WithEmbeddings)(folder, split, name))
+        parts.append((RunMixtures if (folder / "run.json").exists() else Mixtures)(folder, split, name))
         if (found := parts[-1][0].sample_rate) != rate:
             raise UserError(
                 f"{text}: its mixtures are at {found} Hz, the separator at {rate}; set separator.sample_rate"
@@ -169,10 +151,3 @@ def excerpt(batch: Batch, samples: int, seed: int, epoch: int) -> Batch:
         return torch.stack([row[at : at + samples] for row, at in zip(sounds, starts, strict=True)])
 
     return replace(batch, mixture=cut(batch.mixture), target=cut(batch.target))
-
-
-def _members(data: bytes, wanted: Sequence[str]) -> dict[str, bytes]:
-    """Return those members of a sample, from its bytes in a tar, that are wanted."""
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        named = [(info.name.partition(".")[2], info) for info in tar]
-        return {name: data[info.offset_data : info.offset_data + info.size] for name, info in named if name in wanted}
