@@ -15,6 +15,7 @@ from pipelines.catalog.recount import recount, samples
 from pipelines.core.workspace import Workspace
 from pipelines.publish.sealed import open_sealed
 from pipelines.seal import seal_folder
+from pipelines.shards.writing import host_faults
 from pipelines.summing import Summed, summed
 from schemas.errors import RunStopped, UserError
 from schemas.mixing import MixtureSet
@@ -73,10 +74,14 @@ def certify(workspace: Workspace, sample: int | None = SAMPLE) -> dict[str, Any]
 
 
 def write_certificate(workspace: Workspace, sample: int | None = SAMPLE) -> dict[str, Any]:
-    """Write ``certificate/certificate.json`` and its seal into a finished run; return the certificate. Raises as :func:`certify`."""
+    """Write ``certificate/certificate.json`` and its seal into a finished run; return the certificate.
+
+    Raises as :func:`certify`, and RunStopped where the run folder cannot be written.
+    """
     certificate = certify(workspace, sample)
-    workspace.write(PATH, (json.dumps(certificate, indent=1, ensure_ascii=False) + "\n").encode())
-    seal_folder(workspace, FOLDER)
+    with host_faults(workspace.path(FOLDER)):
+        workspace.write(PATH, (json.dumps(certificate, indent=1, ensure_ascii=False) + "\n").encode())
+        seal_folder(workspace, FOLDER)
     return certificate
 
 

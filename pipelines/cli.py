@@ -21,6 +21,7 @@ from pipelines.replay.command import add_replay
 from pipelines.shards.command import add_shards
 from schemas.errors import RunStopped, UserError
 from trainers.evaluating.command import add_evaluate
+from trainers.fit.command import add_train
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_certify(commands)
     add_shards(commands)
     add_replay(commands)
+    add_train(commands)
     add_evaluate(commands)
     labels = commands.add_parser("labels", help="what the datasets' labels mean")
     of_labels = labels.add_subparsers(dest="labels_command", required=True, metavar="review")
@@ -294,6 +296,14 @@ def _replay(options: argparse.Namespace) -> int:
     return 0
 
 
+def _train(options: argparse.Namespace) -> int:
+    from trainers.fit.command import run_train
+
+    if said := run_train(options):
+        print(said)
+    return 0
+
+
 def _evaluate(options: argparse.Namespace) -> int:
     from trainers.evaluating.command import run_evaluate
 
@@ -457,6 +467,7 @@ _COMMANDS = {
     "certify": _certify,
     "shards": _shards,
     "replay": _replay,
+    "train": _train,
     "evaluate": _evaluate,
     "labels": _labels,
     "serve-fake": fake.main,

@@ -29,7 +29,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 WITH_RAY = (
     *("test_ask_runs.py", "test_calibrate_runs.py", "test_engines.py", "test_engines_agree.py", "test_kill.py"),
-    *("test_listen_runs.py", "test_ray_job.py", "test_stop.py"),
+    *("test_listen_runs.py", "test_ray_job.py", "test_ray_launch.py", "test_stop.py"),
 )
 """Files of tests that start Ray, which wants all cores, ports and sockets: one worker has all of them, and begins with them."""
 

@@ -68,9 +68,7 @@ def damaged(workspace: Workspace) -> RunStopped | None:
                         f"{workspace.path(name)}: was altered; `earloom verify {workspace.root}` says more"
                     )
     except FileNotFoundError:
-        return RunStopped(
-            f"{workspace.root}: files of the run are missing; run the same recipe into that folder again"
-        )
+        return RunStopped(f"{workspace.root}: files of the run are missing; run the same recipe into that folder again")
     except ValueError:
         return RunStopped(f"{workspace.root}: its seal was altered; `earloom verify {workspace.root}` says more")
     return None

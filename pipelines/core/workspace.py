@@ -91,7 +91,9 @@ class Workspace:
             raise RunStopped(f"{self.path(name)}: is missing; run the same recipe into that folder again") from error
         except Exception as error:
             words = getattr(error, "strerror", None) or error  # the file's name stands before it already
-            raise RunStopped(f"{self.path(name)}: cannot be read ({words}); mend it and run the same command") from error
+            raise RunStopped(
+                f"{self.path(name)}: cannot be read ({words}); mend it and run the same command"
+            ) from error
         if len(data) != size:
             raise RunStopped(f"{self.path(name)}: is shorter than it was; run the same recipe into that folder again")
         return data

@@ -116,12 +116,15 @@ def _checked(out: str) -> Path:
     if not out or "://" in out:
         raise UserError(f"--out {out}: must be a folder of this machine; write it there and copy it")
     final = Path(os.path.abspath(os.path.expanduser(out)))
-    if any((folder / "run.json").exists() for folder in (final, *final.parents)):
-        raise UserError(f"--out {out}: lies in a run folder; name one outside of it")
-    if final.exists() and not final.is_dir():
-        raise UserError(f"--out {out}: is a file; name a folder")
-    if final.exists() and any(final.iterdir()):
-        raise UserError(f"--out {out}: is not empty; name a new folder, or remove this one first")
+    try:
+        if any((folder / "run.json").exists() for folder in (final, *final.parents)):
+            raise UserError(f"--out {out}: lies in a run folder; name one outside of it")
+        if final.exists() and not final.is_dir():
+            raise UserError(f"--out {out}: is a file; name a folder")
+        if final.exists() and any(final.iterdir()):
+            raise UserError(f"--out {out}: is not empty; name a new folder, or remove this one first")
+    except OSError as error:  # a name that is too long, a folder that may not be listed
+        raise UserError(f"--out {out}: cannot be looked at ({error.strerror}); name another folder") from None
     return final
 
 

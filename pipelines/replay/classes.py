@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipelines.ingest.texts import read_json
 from pipelines.replay.lists import Listing, Pair
@@ -90,7 +90,11 @@ def _number(pair: Pair) -> str:
 def _tags(listing: Listing) -> dict[str, set[str]]:
     entries = read_json(listing.path.parent / TAGS)
     found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    return {str(entry.get("Index")): {str(tag) for tag in entry.get("Tags") or []} for entry in found}
+    return {str(entry.get("Index")): _texts(entry.get("Tags")) for entry in found}
+
+
+def _texts(told: Any) -> set[str]:
+    return {each for each in told if isinstance(each, str)} if isinstance(told, list) else set()
 
 
 def _labelled(names: set[str], dataset: str) -> Known:

@@ -70,4 +70,6 @@ def _shares(facts: dict[str, Any]) -> list[str]:
     lines.append(f"  both are the same recording  {facts['same_recording']:,}")
     if facts["same_recording_as_unmixed"]:
         lines.append(f"  a further file named there   {facts['same_recording_as_unmixed']:,}")
+    if facts.get("bad_rows"):
+        lines.append(f"  lines that are no pair       {facts['bad_rows']:,}")
     return lines

@@ -20,6 +20,7 @@ from pipelines.replay.lists import Listing, Pair, read_list
 from pipelines.replay.mixing import snr_db
 from pipelines.replay.render import Rendered, render, rule_of
 from pipelines.replay.wav import float_wav
+from pipelines.shards.writing import host_faults
 from schemas.errors import Reject
 
 COLUMNS = (
@@ -57,10 +58,11 @@ def replay(path: Path, audio: str, out: str) -> dict[str, Any]:
 
     Raises:
         UserError: the list is none of the known ones, or a folder will not do.
+        RunStopped: the machine failed, e.g. the disk is full; then nothing is left of ``out``.
     """
     listing = read_list(path)
     sounds, found = Audio(audio, listing.form), collisions(listing)
-    with new_folder(out) as box:
+    with host_faults(f"--out {out}"), new_folder(out) as box:
         rows, rejects = list[list[Any]](), [[number, "bad_row", words] for number, words in listing.bad]
         for pair, shared in zip(listing.pairs, found.pairs, strict=True):
             try:

@@ -41,14 +41,14 @@ class FolderSamples:
                     self._checked.add(piece.tar)
                 file.seek(piece.offset)
                 return file.read(piece.size)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise self._altered(piece.tar) from None
 
     def file(self, name: str) -> bytes:
         """Return the bytes of another file; RunStopped where they are not those that were written."""
         try:
             data = (self.root / name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise self._altered(name) from None
         if hashlib.sha256(data).hexdigest() != self.manifest.files[name]["sha256"]:
             raise self._altered(name)

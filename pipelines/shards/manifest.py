@@ -82,7 +82,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of a dataset folder; UserError if there is none, or it was altered."""
     try:
         return parse_manifest((folder / MANIFEST).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise UserError(
             f"{folder}: holds no {MANIFEST}; name a folder that `earloom export --as {FORMAT}` made"
         ) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,11 +42,17 @@ def repair(folder: Path, source: str, certify: Certify = run_certificate) -> lis
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name the one that was exported")
     with _alone(folder), host_faults(str(folder)):
-        for path in folder.rglob(f"{TMP}*"):
-            path.unlink()
-        mended = _manifest(folder, source)
-        manifest = read_manifest(folder)
-        damaged = _damaged(folder, manifest)
+        manifest, taken = _manifest(folder, source)
+        damaged = _damaged(
+            folder, manifest
+        )  # nothing is written, nor removed, before it is known to be this dataset's folder
+        for name in (*manifest.files, MANIFEST):
+            (folder / name).with_name(f"{TMP}{Path(name).name}").unlink(missing_ok=True)
+        mended = []
+        if taken:
+            with _beside(folder / MANIFEST) as path:
+                path.write_bytes(manifest.to_bytes())
+            mended.append(MANIFEST)
         if not damaged:
             return mended
         samples = _samples(manifest, source)
@@ -66,27 +71,24 @@ def repair(folder: Path, source: str, certify: Certify = run_certificate) -> lis
         return mended
 
 
-def _manifest(folder: Path, source: str) -> list[str]:
-    """Restore the manifest itself, which another copy of the same files alone can give."""
+def _manifest(folder: Path, source: str) -> tuple[Manifest, bool]:
+    """Return the manifest, and whether it had to be taken from another copy of the same files, which alone can give it."""
     try:
-        parse_manifest((folder / MANIFEST).read_bytes())
-        return []
-    except (FileNotFoundError, ValueError):
-        copy = Path(source) / MANIFEST
-        if not copy.is_file():
+        return parse_manifest((folder / MANIFEST).read_bytes()), False
+    except (FileNotFoundError, IsADirectoryError, ValueError):
+        if not (Path(source) / MANIFEST).is_file():
             raise UserError(
                 f"{folder / MANIFEST}: is missing or was altered, and a run cannot give it; name another copy"
             ) from None
-        read_manifest(Path(source))
-        with _beside(folder / MANIFEST) as path:
-            shutil.copyfile(copy, path)
-        return [MANIFEST]
+        return read_manifest(Path(source)), True
 
 
 def _damaged(folder: Path, manifest: Manifest) -> set[str]:
-    proof = verify(folder)
+    proof = verify(folder, manifest)
     if strangers := [fault for fault in proof.faults if fault.file not in manifest.files]:
         raise UserError(f"{folder / strangers[0].file}: {strangers[0].what}")
+    if folders := [name for name in (*manifest.files, MANIFEST) if (folder / name).is_dir()]:
+        raise UserError(f"{folder / folders[0]}: is a folder where a file is due; remove it")
     return {fault.file for fault in proof.faults}
 
 
@@ -97,7 +99,12 @@ def _samples(manifest: Manifest, source: str) -> RunSamples | FolderSamples:
         if any(copy.manifest.told[key] != manifest.told[key] for key in ("content", "options", "exported")):
             raise UserError(f"--from {source}: is a copy of another dataset; name one of this")
         return copy
-    run = open_sealed(Workspace(source.rstrip("/")))
+    if "://" not in source and not Path(source).is_dir():
+        raise UserError(f"--from {source}: no such folder; name the run, or another copy")
+    try:
+        run = open_sealed(Workspace(source.rstrip("/")))
+    except ImportError as error:  # the store's own package is not installed
+        raise UserError(f"--from {source}: {error}") from None
     options = manifest.told["options"]
     samples = RunSamples(run, Choice(options["licence"], tuple(options["splits"])))
     if samples.content != manifest.told["content"]:

@@ -12,6 +12,8 @@ from pipelines.shards.layout import INDEX, MANIFEST, SIZES, dali_name, index_nam
 from pipelines.shards.manifest import Manifest, read_manifest
 from pipelines.shards.tars import Index, Member, parse_index, read_tar
 
+_FOLDER = "is a folder where a file is due; remove it"
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -43,13 +45,17 @@ class Proof:
     faults: list[Fault]
 
 
-def verify(folder: Path) -> Proof:
+def verify(folder: Path, manifest: Manifest | None = None) -> Proof:
     """Check a dataset folder: each file against the manifest, each member of each sample against the index, keys, names, bounds.
+
+    Args:
+        folder: the dataset folder.
+        manifest: what it is held against; None: its own.
 
     Raises:
         UserError: it is no dataset folder, or its manifest was altered.
     """
-    manifest = read_manifest(folder)
+    manifest = manifest or read_manifest(folder)
     faults = [Fault(name, "is no file of this dataset; remove it") for name in _strangers(folder, manifest)]
     faults += _numbered(manifest)
     samples = members = 0
@@ -64,7 +70,7 @@ def verify(folder: Path) -> Proof:
         twice = keys.intersection(index.keys)
         faults += [Fault(name, f"holds {key}, which an earlier tar holds too") for key in sorted(twice)]
         keys.update(index.keys)
-    if (folder / SIZES).exists() and (folder / SIZES).read_bytes() != manifest.sizes():
+    if _bytes(folder, SIZES) not in (None, manifest.sizes()):
         faults.append(Fault(SIZES, "tells other numbers of samples than the tars hold"))
     return Proof(len(manifest.files) + 1, samples, members, list(dict.fromkeys(faults)))
 
@@ -97,6 +103,8 @@ def _plain(folder: Path, name: str, sha256: str) -> list[Fault]:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return [Fault(name, "is missing")]
+    except IsADirectoryError:
+        return [Fault(name, _FOLDER)]
     return [] if found == sha256 else [Fault(name, "has other bytes than were written")]
 
 
@@ -108,6 +116,8 @@ def _tar(folder: Path, manifest: Manifest, name: str) -> tuple[Index, list[Fault
             index, sha256 = read_tar(file)
     except FileNotFoundError:
         return Index(), [Fault(name, "is missing")]
+    except IsADirectoryError:
+        return Index(), [Fault(name, _FOLDER)]
     except ValueError as error:
         faults = _plain(folder, name, facts["sha256"])
         return Index(), [Fault(name, str(error)), *faults]
@@ -132,13 +142,13 @@ def _told(folder: Path, name: str) -> Index | None:
     """Return an index as it lies there; None where it cannot be read, which its own sha256 tells."""
     try:
         return parse_index((folder / name).read_bytes())
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, IsADirectoryError, ValueError, TypeError):
         return None
 
 
 def _bytes(folder: Path, name: str) -> bytes | None:
     path = folder / name
-    return path.read_bytes() if path.exists() else None
+    return path.read_bytes() if path.is_file() else None
 
 
 def _differences(index: Index, told: Index) -> list[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 
+import pyarrow.parquet as pq
 import pytest
 from mixture_runs import BARK, DOG, RAIN, SPEECH, Mixture, mixture_run, source
 from publish_runs import sealed
@@ -224,6 +227,43 @@ def test_sound_that_was_altered_is_one_line_that_says_who_knows_more(tmp_path):
         tar.write_bytes(tar.read_bytes().replace(b"fLaC", b"xxxx"))
     with pytest.raises(RunStopped, match="was altered and cannot be read; `earloom verify` says where"):
         certify(run)
+
+
+@pytest.mark.parametrize("data", [b"", bytes(10240), b"no tar at all " * 800])
+def test_a_tar_that_was_altered_or_is_gone_is_one_line(tmp_path, data):
+    run = mixture_run(tmp_path, CLIPS, mixed(shard="stems"))
+    tar = next((tmp_path / "run" / "shards").rglob("*.tar"))
+    whole = tar.stat().st_size
+    tar.write_bytes((data * (whole // len(data) + 1))[:whole] if data else data)
+    with pytest.raises(RunStopped, match=r"is shorter than it was|was altered and cannot be read") as stopped:
+        certify(run)
+    assert "\n" not in str(stopped.value)
+    tar.unlink()
+    with pytest.raises(RunStopped, match=r"\.tar: is missing; run the same recipe into that folder again$"):
+        certify(run)
+
+
+def test_tables_that_lack_a_row_are_not_certified(tmp_path):
+    run = mixture_run(tmp_path, CLIPS, mixed(), mixed("mix-2"))
+    table = next((tmp_path / "run").glob("*/groups-*/p00000.parquet"))
+    pq.write_table(pq.read_table(table).slice(0, 1), table)
+    with pytest.raises(RunStopped, match=r"groups-\w+/p00000\.parquet: was altered; `earloom verify .*` says more"):
+        certify(run)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_is_full_or_read_only_is_one_line_and_nothing_half_written_stays(tmp_path, monkeypatch, code):
+    run = mixture_run(tmp_path, CLIPS, mixed())
+
+    def fail(file: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(RunStopped, match=f"certificate: {os.strerror(code)}; mend it and run the same command again"):
+        command(run)
+    assert run.sizes("certificate") == {}
+    monkeypatch.undo()
+    assert "every promise holds" in command(run)
 
 
 def test_a_run_without_mixtures_and_a_folder_without_a_run_are_one_line(tmp_path):

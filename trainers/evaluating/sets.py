@@ -18,7 +18,7 @@ from pipelines.seal import finished_seal
 from schemas.errors import UserError
 from schemas.ids import slug
 from trainers.evaluating.items import Item, Items, Samples
-from trainers.fit.mixtures import RunMixtures, WithEmbeddings
+from trainers.fit.mixtures import RunMixtures
 from trainers.loader import Mixtures
 from trainers.shards import find_shards
 
@@ -119,7 +119,7 @@ def _of_shards(text: str, folder: Path, groups: list[str], split: str, kind: str
     wanted = [(name, group) for group, name in names.items() if group in (split, f"{name}_{split}")]
     if not wanted:
         raise UserError(f"--set {text}: holds no split {split!r}, only {', '.join(groups)}; choose with --split")
-    made = RunMixtures if kind == "run" else WithEmbeddings
+    made = RunMixtures if kind == "run" else Mixtures
     return [OfShards(f"{slug(folder.name)}/{name}/{split}", kind, made(folder, split, name)) for name, _ in wanted]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pyloudnorm
 import pytest
 import soundfile
 
+from pipelines.publish.outbox import Written
 from pipelines.replay.command import add_replay, run_replay
 from pipelines.replay.replay import replay
 from pipelines.replay.wav import float_wav
@@ -248,6 +251,48 @@ def test_a_folder_without_any_of_the_sounds_is_said_so(dcase, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RunStopped, match="not one of 4 lines could be rendered"):
         command(str(dcase), "--audio", str(tmp_path / "empty"), "--out", str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_fails_is_one_line_and_leaves_nothing(dcase, tmp_path, monkeypatch, code):
+    def fail(self: Written, data: bytes) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Written, "write", fail)
+    out = tmp_path / "new" / "out"
+    with pytest.raises(RunStopped, match=f"--out .*: {os.strerror(code)}; mend it and run the same command again"):
+        command(str(dcase), "--audio", str(tmp_path / "audio"), "--out", str(out))
+    assert list(out.parent.iterdir()) == []
+    monkeypatch.undo()
+    assert "3 of 4 mixtures" in command(str(dcase), "--audio", str(tmp_path / "audio"), "--out", str(out))
+
+
+def test_an_out_of_which_no_folder_can_be_made_is_one_line(dcase, tmp_path):
+    with pytest.raises(UserError, match="cannot be looked at .File name too long.; name another folder"):
+        command(str(dcase), "--audio", str(tmp_path / "audio"), "--out", str(tmp_path / ("a" * 300)))
+
+
+def test_a_list_with_a_byte_order_mark_or_in_latin_1_is_read_and_lines_that_are_none_are_counted(dcase):
+    whole = dcase.read_bytes().replace(b"a dog", "a chien \N{LATIN SMALL LETTER E WITH ACUTE}".encode())
+    told = []
+    for data in (whole, b"\xef\xbb\xbf" + whole, whole.decode().encode("latin-1"), whole[:-20]):
+        dcase.write_bytes(data)
+        told.append(command(str(dcase), "--collisions"))
+    assert told[0] == told[1] == told[2]
+    assert "4 pairs" in told[0]
+    assert "lines that are no pair" not in told[0]
+    assert "3 pairs" in told[3]
+    assert "lines that are no pair       1" in told[3]
+    for data in (b"", whole[:15], whole[: whole.index(b"\n") + 1], bytes(range(256)) * 9):
+        dcase.write_bytes(data)
+        with pytest.raises(UserError, match="is none of the lists|is no table"):
+            command(str(dcase), "--collisions")
+
+
+@pytest.mark.parametrize("tags", ['[{"Index": "1_2-hq", "Tags": 7}]', '[{"Tags": [null, {"a": 1}]}]', "[1]", "{}"])
+def test_tags_of_another_form_are_none(dcase, tags):
+    (dcase.parent / "lass_validation.json").write_text(tags)
+    assert "4 pairs, classes known by tags" in command(str(dcase), "--collisions")
 
 
 def test_a_float_wav_is_read_back_bit_by_bit(tmp_path):

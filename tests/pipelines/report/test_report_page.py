@@ -241,7 +241,7 @@ def test_an_unfinished_run_and_one_whose_store_is_gone_are_the_users_to_mend(run
     with pytest.raises(UserError, match="no run has finished"):
         write_report(Workspace(str(tmp_path / "nothing")))
     run.remove("store/clips-00000-000.tar")
-    with pytest.raises(RunStopped, match=r"store/clips-00000-000\.tar: cannot be read"):
+    with pytest.raises(RunStopped, match=r"store/clips-00000-000\.tar: is missing; run the same recipe"):
         write_report(run)
 
 

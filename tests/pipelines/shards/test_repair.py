@@ -130,6 +130,38 @@ def test_a_file_that_is_none_of_the_datasets_is_left_to_the_user(world, tmp_path
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_a_folder_that_is_no_dataset_is_left_as_it_is(world, tmp_path):
+    foreign = tmp_path / "mine"
+    (foreign / "sub").mkdir(parents=True)
+    for name in ("letter.txt", f"{TMP}draft", f"sub/{TMP}other"):
+        (foreign / name).write_text("mine")
+    before = contents(foreign)
+    with pytest.raises(UserError, match=r"letter\.txt: is no file of this dataset"):
+        repair(foreign, str(tmp_path / "copy"), certified)
+    assert contents(foreign) == before
+
+
+@pytest.mark.parametrize("name", ["mix-train-000000.tar", "index/mix-train-000001.csv", "README.md", "manifest.json"])
+def test_a_folder_where_a_file_is_due_is_left_to_the_user(world, tmp_path, name):
+    folder, whole = world
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(UserError, match="is a folder where a file is due; remove it"):
+        repair(folder, str(tmp_path / "copy"), certified)
+    (folder / name).rmdir()
+    assert repair(folder, str(tmp_path / "copy"), certified) == [name]
+    assert contents(folder) == whole
+
+
+def test_a_source_that_is_no_folder_is_one_line(world, tmp_path):
+    folder, _ = world
+    (folder / "sizes.json").unlink()
+    (tmp_path / "file").write_text("mine")
+    for source in ("file", "nowhere"):
+        with pytest.raises(UserError, match=f"--from .*{source}: no such folder; name the run, or another copy"):
+            repair(folder, str(tmp_path / source), certified)
+
+
 def test_another_certificate_is_not_taken_for_the_one_that_was_written(world, tmp_path):
     folder, _ = world
     damage(folder / "certificate.json", "missing")

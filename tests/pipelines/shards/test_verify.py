@@ -132,3 +132,10 @@ def test_a_sample_that_lies_in_two_tars_is_found(tmp_path):
     assert [what for name, what in found if name == "mix-train-000001.tar"] == [
         "holds mix-0000000000000000, which an earlier tar holds too"
     ]
+
+
+def test_a_folder_where_a_file_is_due_is_a_fault(folder):
+    for name in ("mix-train-000000.tar", "index/mix-train-000001.csv", "index/mix-train-000001.idx", "sizes.json"):
+        (folder / name).unlink()
+        (folder / name).mkdir()
+        assert Fault(name, "is a folder where a file is due; remove it") in verify(folder).faults
