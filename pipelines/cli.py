@@ -160,6 +160,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, less) has what it wanted; Python would complain once more while it closes its output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        from pipelines.core.workspace import is_host_fault
+
+        if not is_host_fault(error):
+            raise
+        where = error.filename or "the output"
+        print(f"earloom: {where}: {error.strerror}; mend it and run the same command again", file=sys.stderr)
+        return 1
 
 
 def _run(options: argparse.Namespace) -> int:

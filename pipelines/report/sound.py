@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from pipelines.core.workspace import Workspace
 from pipelines.ingest.store import encode_flac, from_store
 from pipelines.report.image import mel_power, spectrogram_png
+from pipelines.shards.read import decoded
+from schemas.errors import RunStopped
 
 Samples = NDArray[np.int16]
 
@@ -46,17 +51,37 @@ def read_part(workspace: Workspace, row: dict[str, Any]) -> bytes:
 
 
 def clip_sound(workspace: Workspace, row: dict[str, Any], label: str) -> Sound:
-    """Return a clip of the store."""
-    return _viewed(label, read_part(workspace, row))
+    """Return a clip of the store; RunStopped where its bytes are no sound."""
+    flac = read_part(workspace, row)
+    with _sound_of(workspace, row):
+        samples, rate = from_store(flac)
+    return _viewed(label, samples, rate, flac)
 
 
 def mixture_sounds(workspace: Workspace, row: dict[str, Any]) -> list[Sound]:
-    """Return the mixture, its target and its residual, which is their difference, sample by sample."""
-    # A sample's place in a shard spans its members alone; two empty blocks make it a whole tar.
-    with tarfile.open(fileobj=io.BytesIO(read_part(workspace, row) + b"\0" * 1024)) as tar:
-        members = {info.name.split(".", 1)[1]: file.read() for info in tar if (file := tar.extractfile(info))}
-    mixture, target = (_viewed(name, members[f"{name}.flac"]) for name in ("mixture", "target"))
+    """Return the mixture, its target and its residual, which is their difference, sample by sample.
+
+    They are as stored or, of shards that hold sources alone, as these mix. RunStopped where the sample's bytes are none.
+    """
+    with _sound_of(workspace, row):
+        # A sample's place in a shard spans its members alone; two empty blocks make it a whole tar.
+        with tarfile.open(fileobj=io.BytesIO(read_part(workspace, row) + b"\0" * 1024)) as tar:
+            members = {info.name.split(".", 1)[1]: file.read() for info in tar if (file := tar.extractfile(info))}
+        sounds = decoded(members)
+    rate = row["sample_rate"]
+    mixture, target = (
+        _viewed(name, sounds[name], rate, encode_flac(sounds[name], rate)) for name in ("mixture", "target")
+    )
     return [mixture, target, _residual(mixture, target)]
+
+
+@contextlib.contextmanager
+def _sound_of(workspace: Workspace, row: dict[str, Any]) -> Iterator[None]:
+    """Tell in one line of a sample or clip that cannot be read."""
+    try:
+        yield
+    except (tarfile.TarError, soundfile.LibsndfileError, KeyError, ValueError, IndexError) as error:
+        raise RunStopped(f"{workspace.path(row['tar'])}: was altered; `earloom verify` says more") from error
 
 
 def _residual(mixture: Sound, target: Sound) -> Sound:
@@ -67,8 +92,7 @@ def _residual(mixture: Sound, target: Sound) -> Sound:
     return Sound("residual", samples, mixture.rate, flac, mixture.whole_s, quieter)
 
 
-def _viewed(label: str, flac: bytes) -> Sound:
-    samples, rate = from_store(flac)
+def _viewed(label: str, samples: Samples, rate: int, flac: bytes) -> Sound:
     most = round(VIEW_S * rate)
     if len(samples) <= most:
         return Sound(label, samples, rate, flac, len(samples) / rate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -262,3 +263,13 @@ def test_a_reader_that_leaves_early_is_no_error(demo):
         ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert "Traceback" not in found.stderr
+
+
+def test_a_full_disk_is_told_in_one_line_whatever_the_command(monkeypatch, tmp_path, capsys):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "page.html")
+
+    monkeypatch.setattr("pipelines.report.write_report", full)
+    assert main(["report", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said == "earloom: page.html: No space left on device; mend it and run the same command again\n"

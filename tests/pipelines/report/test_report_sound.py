@@ -11,15 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from dataset_folders import heard as heard_of
+from dataset_folders import members, mixture
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.core.tar import Packer
+from pipelines.core.workspace import Workspace
 from pipelines.ingest.store import encode_flac
 from pipelines.report import page
 from pipelines.report.charts import Bin, histogram, nice_step, number, scatter, short
 from pipelines.report.examples import lanes
 from pipelines.report.image import BANDS, COLUMNS, LEVELS, mel_power, palette, png, spectrogram_png
-from pipelines.report.sound import Sound, _residual, heard, level, loudest
+from pipelines.report.sound import Sound, _residual, heard, level, loudest, mixture_sounds
+from schemas.errors import RunStopped
 
 
 def sound(samples: np.ndarray, rate: int = 16000) -> Sound:
@@ -195,3 +200,28 @@ def test_words_stand_out_from_their_ground_in_light_and_in_dark():
             for ground in ("paper", "card"):
                 # WCAG 2.2, success criterion 1.4.3, level AA.
                 assert contrast(scheme[ink], scheme[ground]) >= 4.5, (ink, ground)
+
+
+def stored(tmp_path, form: str) -> tuple[Workspace, dict]:
+    """Return a run with one sample of a shard, and its row."""
+    workspace, row = Workspace(str(tmp_path)), mixture(3)
+    with Packer(workspace, "shards", 0, 10, 10**9) as shards:
+        place = shards.add("train", row["mixture_id"], members(row, form))
+    return workspace, row | {"tar": place.tar, "offset": place.offset, "size": place.size}
+
+
+@pytest.mark.parametrize("form", ["stored", "wav", "recipe", "residual", "stems"])
+def test_a_mixture_is_heard_whatever_its_shard_holds(tmp_path, form):
+    found = mixture_sounds(*stored(tmp_path, form))
+    target, other = heard_of(3)
+    for sound, wanted in zip(found, (target + other, target, other), strict=True):
+        np.testing.assert_array_equal(sound.samples, wanted)
+
+
+@pytest.mark.parametrize("form", ["stored", "recipe"])
+def test_a_sample_that_was_altered_is_told_in_one_line(tmp_path, form):
+    workspace, row = stored(tmp_path, form)
+    path = tmp_path / row["tar"]
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(RunStopped, match=r"train-00000-000.tar: was altered; `earloom verify` says more"):
+        mixture_sounds(workspace, row)

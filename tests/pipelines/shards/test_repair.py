@@ -106,7 +106,7 @@ def test_another_run_or_dataset_is_refused(world, tmp_path):
         UserError, match="has other mixtures than the folder was exported from; name the run that it is of"
     ):
         repair(folder, str(tmp_path / "other/run"), certified)
-    with pytest.raises(UserError, match="holds no run"):
+    with pytest.raises(UserError, match="no such folder; name the run, or another copy"):
         repair(folder, str(tmp_path / "nowhere"), certified)
     with pytest.raises(UserError, match="no such folder; name the one that was exported"):
         repair(tmp_path / "nowhere", str(other), certified)
