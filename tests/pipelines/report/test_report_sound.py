@@ -204,7 +204,7 @@ def test_words_stand_out_from_their_ground_in_light_and_in_dark():
 
 def stored(tmp_path, form: str) -> tuple[Workspace, dict]:
     """Return a run with one sample of a shard, and its row."""
-    workspace, row = Workspace(str(tmp_path)), mixture(3)
+    workspace, row = Workspace(str(tmp_path)), mixture(3, licence="cc0", snr_db=3.0)
     with Packer(workspace, "shards", 0, 10, 10**9) as shards:
         place = shards.add("train", row["mixture_id"], members(row, form))
     return workspace, row | {"tar": place.tar, "offset": place.offset, "size": place.size}
