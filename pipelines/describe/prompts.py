@@ -14,7 +14,7 @@ from pydantic import Field
 from pipelines.describe.known import EXAMPLE, VARIABLES, Known
 from pipelines.describe.packing import numbered
 from pipelines.describe.rules import Answered, Limits, Rules, Style, answered
-from pipelines.llm.prompt_files import as_data, names_in, one_line, prompt_bytes
+from pipelines.llm.prompt_files import as_data, compiled, names_in, one_line, prompt_bytes
 from pipelines.llm.request import Message
 from schemas.section import Name, Section
 from schemas.strict_yaml import read_yaml
@@ -115,7 +115,7 @@ class Prompt:
 
     def block(self, known: Known, number: int | None = None) -> str:
         """Return what is told of a clip, between its tags, which nothing within can close."""
-        told = _template(self.file.clip).render(known.shown(self.file.variables, self.file.answers))
+        told = compiled(self.file.clip, _JINJA).render(known.shown(self.file.variables, self.file.answers))
         lines = "\n".join(filter(None, map(str.rstrip, told.splitlines())))
         return f"<clip{'' if number is None else f' {number}'}>\n{lines}\n</clip>"
 
@@ -133,12 +133,7 @@ class Prompt:
             "indexed": indexed,
             **values,
         }
-        return _template(getattr(self.file, part)).render(about).strip()
-
-
-@lru_cache(maxsize=256)
-def _template(text: str) -> jinja2.Template:
-    return _JINJA.from_string(text)
+        return compiled(getattr(self.file, part), _JINJA).render(about).strip()
 
 
 def load_prompt(path: str, key: str) -> Prompt:

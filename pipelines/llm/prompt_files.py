@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import jinja2
@@ -57,6 +58,29 @@ def one_line(path: str, key: str) -> Iterator[None]:
         raise UserError(f"{key}: {path}: {place}: {problem['msg'].removeprefix('Value error, ')}") from None
     except (UserError, ValueError, RecursionError) as error:
         raise UserError(f"{key}: {path}: {error}") from None
+
+
+@lru_cache(maxsize=512)
+def compiled(template: str, environment: jinja2.Environment) -> jinja2.Template:
+    """Return a template ready to be rendered, as which it is kept: each question asks for it."""
+    return environment.from_string(template)
+
+
+def check_names(used: set[str], known: Iterable[str], part: str) -> None:
+    """Raise ValueError where a part of a file names what it may not."""
+    if undeclared := used - set(known):
+        names = ", ".join(sorted(known)) or "nothing"
+        raise ValueError(f"{part}: {min(undeclared)!r} is not among what it may name: {names}")
+
+
+def check_words(question: str, contains: Iterable[str], lacks: Iterable[str], place: str) -> None:
+    """Raise ValueError where a question lacks words that a case wants of it, or has such as it must not have."""
+    for words in contains:
+        if words not in question:
+            raise ValueError(f"{place}: the question does not contain {words!r}")
+    for words in lacks:
+        if words in question:
+            raise ValueError(f"{place}: the question contains {words!r}")
 
 
 def names_in(template: str, environment: jinja2.Environment, part: str) -> set[str]:

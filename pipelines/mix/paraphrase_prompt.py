@@ -11,7 +11,7 @@ import jinja2
 from pydantic import Field
 
 from pipelines.listen.answers import plain, stated
-from pipelines.llm.prompt_files import names_in, one_line, prompt_bytes
+from pipelines.llm.prompt_files import check_names, check_words, compiled, names_in, one_line, prompt_bytes
 from pipelines.llm.request import Message
 from pipelines.mix.meaning import fault_of, same
 from pipelines.mix.patterns import Task
@@ -55,9 +55,9 @@ class ParaphrasePrompt:
 
     def messages(self, pattern: str, task: Task, count: int) -> tuple[Message, ...]:
         """Return the conversation that asks for ``count`` further wordings of a pattern."""
-        asked = _template(self.file.ask).render(task=task, pattern=pattern, count=count).strip()
+        asked = compiled(self.file.ask, _JINJA).render(task=task, pattern=pattern, count=count).strip()
         return (
-            Message("system", (_template(self.file.system).render().strip(),)),
+            Message("system", (compiled(self.file.system, _JINJA).render().strip(),)),
             Message("user", (asked,)),
         )
 
@@ -65,7 +65,7 @@ class ParaphrasePrompt:
         """Return the turns that follow an answer which cannot be read."""
         return (
             Message("assistant", (answer,)),
-            Message("user", (_template(self.file.again).render(count=count).strip(),)),
+            Message("user", (compiled(self.file.again, _JINJA).render(count=count).strip(),)),
         )
 
 
@@ -101,11 +101,6 @@ def load_paraphrase(path: str, key: str) -> ParaphrasePrompt:
 
 
 @lru_cache(maxsize=16)
-def _template(text: str) -> jinja2.Template:
-    return _JINJA.from_string(text)
-
-
-@lru_cache(maxsize=16)
 def _parsed(data: bytes, path: str, key: str) -> ParaphrasePrompt:
     with one_line(path, key):
         file = ParaphraseFile.model_validate(read_yaml(data))
@@ -120,10 +115,7 @@ def _check_templates(prompt: ParaphrasePrompt) -> None:
     """Raise ValueError for a template that is none, names what there is not, or fails."""
     for part, known in _OF.items():
         used = names_in(getattr(prompt.file, part), _JINJA, part)
-        if undeclared := used - known:
-            raise ValueError(
-                f"{part}: {min(undeclared)!r} is not among what it may name: {', '.join(sorted(known)) or 'nothing'}"
-            )
+        check_names(used, known, part)
         if part == "ask" and "pattern" not in used:
             raise ValueError("ask: does not name 'pattern', without which nothing can be worded; add {{ pattern }}")
     try:
@@ -144,9 +136,4 @@ def _check_case(prompt: ParaphrasePrompt, case: Case, place: str) -> None:
     if not (case.contains or case.lacks):
         raise ValueError(f"{place}: proves nothing; give an answer, or what a question contains or lacks")
     question = str(prompt.messages(case.pattern, case.task, case.count)[-1].parts[0])
-    for words in case.contains:
-        if words not in question:
-            raise ValueError(f"{place}: the question does not contain {words!r}")
-    for words in case.lacks:
-        if words in question:
-            raise ValueError(f"{place}: the question contains {words!r}")
+    check_words(question, case.contains, case.lacks, place)

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from pipelines.describe.grounds import Facts
 from pipelines.describe.known import EXAMPLE, VARIABLES, Known, cleaned
-from pipelines.llm.prompt_files import names_in, one_line, prompt_bytes
+from pipelines.llm.prompt_files import check_names, check_words, compiled, names_in, one_line, prompt_bytes
 from pipelines.llm.request import Message
 from pipelines.refine.agreement import agreement
 from pipelines.refine.claims import Claim, Near
@@ -91,12 +91,12 @@ class JudgePrompt:
         """Return the turns that follow an answer which cannot be read."""
         return (
             Message("assistant", (answer,)),
-            Message("user", (_template(self.file.again).render(count=count).strip(),)),
+            Message("user", (compiled(self.file.again, _JINJA).render(count=count).strip(),)),
         )
 
     @cached_property
     def _opening(self) -> tuple[Message, ...]:
-        messages = [Message("system", (_template(self.file.system).render().strip(),))]
+        messages = [Message("system", (compiled(self.file.system, _JINJA).render().strip(),))]
         for example in self.file.examples:
             asked = self._asked(example.clip, example.caption, claims_of(example.caption))
             told = json.dumps(dict(zip(_names(len(example.verdicts)), example.verdicts, strict=True)))
@@ -104,7 +104,7 @@ class JudgePrompt:
         return tuple(messages)
 
     def _asked(self, known: Known, caption: str, claims: Sequence[Claim]) -> str:
-        told = _template(self.file.clip).render(known.shown(self.file.variables, self.file.answers))
+        told = compiled(self.file.clip, _JINJA).render(known.shown(self.file.variables, self.file.answers))
         lines = [f"{number}. {_said(each)}" for number, each in enumerate(claims, 1)]
         blocks = (
             "\n".join(filter(None, map(str.rstrip, told.splitlines()))),
@@ -112,7 +112,7 @@ class JudgePrompt:
             "\n".join(lines),
         )
         named = {tag: f"<{tag}>\n{block}\n</{tag}>" for tag, block in zip(_TAGS, blocks, strict=True)}
-        return _template(self.file.ask).render(named | {"count": len(claims)}).strip()
+        return compiled(self.file.ask, _JINJA).render(named | {"count": len(claims)}).strip()
 
 
 def fields_of(count: int) -> tuple[tuple[str, str], ...]:
@@ -145,11 +145,6 @@ def _names(count: int) -> list[str]:
     return [f"claim_{number}" for number in range(1, count + 1)]
 
 
-@lru_cache(maxsize=64)
-def _template(text: str) -> jinja2.Template:
-    return _JINJA.from_string(text)
-
-
 @lru_cache(maxsize=16)
 def _parsed(data: bytes, path: str, key: str) -> JudgePrompt:
     with one_line(path, key):
@@ -172,10 +167,7 @@ def _check_templates(prompt: JudgePrompt) -> None:
     used: dict[str, set[str]] = {}
     for part, known in declared.items():
         used[part] = names_in(getattr(file, part), _JINJA, part)
-        if undeclared := used[part] - known:
-            raise ValueError(
-                f"{part}: {min(undeclared)!r} is not among what it may name: {', '.join(sorted(known)) or 'nothing'}"
-            )
+        check_names(used[part], known, part)
     if unused := declared["clip"] - used["clip"]:
         raise ValueError(f"clip: does not name {min(unused)!r}, which is declared; name it or declare it not")
     if lacking := set(_TAGS) - used["ask"]:
@@ -223,9 +215,4 @@ def _check_case(prompt: JudgePrompt, case: Case, place: str) -> None:
     if not (case.contains or case.lacks):
         raise ValueError(f"{place}: proves nothing; give an answer, or what a question contains or lacks")
     question = str(prompt.messages(case.clip, case.caption, claims_of(case.caption))[-1].parts[0])
-    for words in case.contains:
-        if words not in question:
-            raise ValueError(f"{place}: the question does not contain {words!r}")
-    for words in case.lacks:
-        if words in question:
-            raise ValueError(f"{place}: the question contains {words!r}")
+    check_words(question, case.contains, case.lacks, place)

@@ -6,13 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipelines.refine.claims import Near
 from pipelines.refine.lexicon import ATTRIBUTES, ENVIRONMENT_OF, NUMBERS, TIMES, VERBS
 from pipelines.unify.names import Mention, default_index
-from taggers.sentences import loaded
+from pipelines.unify.near import word_near
 
 NEAR = 0.8
 """Least cosine of words and a name that are taken for the same sound."""
@@ -30,7 +27,8 @@ def names_nearby() -> Near:
 
 
 def _nearby(text: str, mentions: Sequence[Mention]) -> list[Mention]:
-    found = ((start, end, _class_of(text[start:end].lower())) for start, end in _unnamed(text, mentions))
+    class_of = word_near(NEAR)
+    found = ((start, end, class_of(text[start:end].lower())) for start, end in _unnamed(text, mentions))
     return [Mention(class_id, text[start:end], start, end) for start, end, class_id in found if class_id is not None]
 
 
@@ -49,23 +47,3 @@ def _other() -> frozenset[str]:
     attributes = (word for row in ATTRIBUTES for word in row)
     known = (words[0] for words in default_index().phrases if len(words) == 1)
     return frozenset([*known, *VERBS, *attributes, *ENVIRONMENT_OF, *NUMBERS, *TIMES])
-
-
-@cache
-def _class_of(word: str) -> str | None:
-    """Return the class whose name means nearly the same, if one does."""
-    classes, vectors = _names()
-    cosines = vectors @ loaded().embed([word])[0]
-    best = int(np.argmax(cosines))
-    return classes[best] if round(float(cosines[best]), 4) >= NEAR else None
-
-
-@cache
-def _names() -> tuple[list[str], NDArray[np.float32]]:
-    """Return the words of the index that name a sound alone, in every form, as classes and embeddings."""
-    index = default_index()
-    chosen: dict[str, str] = {}
-    for words, class_id in index.phrases.items():
-        if class_id is not None and len(words) == 1:
-            chosen.setdefault(words[0], class_id)
-    return list(chosen.values()), loaded().embed_table(list(chosen))

@@ -11,7 +11,7 @@ import jinja2
 from pydantic import Field
 
 from pipelines.describe.known import cleaned
-from pipelines.llm.prompt_files import names_in, one_line, prompt_bytes
+from pipelines.llm.prompt_files import check_names, check_words, compiled, names_in, one_line, prompt_bytes
 from pipelines.llm.request import Message
 from pipelines.unify.answers import Told, read_told
 from pipelines.unify.names import default_index
@@ -61,19 +61,19 @@ class ClassesPrompt:
     def system(self) -> str:
         """The instructions with the names of all classes that a clip can be labelled with; the same for every question."""
         usable = [node.name for node in default_index().ontology.classes if not (node.abstract or node.blacklist)]
-        return _template(self.file.system).render(classes="\n".join(sorted(usable))).strip()
+        return compiled(self.file.system, _JINJA).render(classes="\n".join(sorted(usable))).strip()
 
     def messages(self, texts: Sequence[str]) -> tuple[Message, ...]:
         """Return the conversation that asks for the classes of each text; these are data: cleaned, bounded, between tags."""
         lines = [f"{number}. {cleaned(text, MOST_TEXT)}" for number, text in enumerate(texts, 1)]
         block = "\n".join(["<texts>", *lines, "</texts>"])
-        asked = _template(self.file.ask).render(texts=block, count=len(texts)).strip()
+        asked = compiled(self.file.ask, _JINJA).render(texts=block, count=len(texts)).strip()
         return Message("system", (self.system,)), Message("user", (asked,))
 
     def again(self, answer: str, count: int) -> tuple[Message, ...]:
         """Return the turns that follow an answer which cannot be read."""
         return Message("assistant", (answer,)), Message(
-            "user", (_template(self.file.again).render(count=count).strip(),)
+            "user", (compiled(self.file.again, _JINJA).render(count=count).strip(),)
         )
 
 
@@ -92,11 +92,6 @@ def load_classes_prompt(path: str, key: str) -> ClassesPrompt:
     return _parsed(prompt_bytes(path, key), path, key)
 
 
-@lru_cache(maxsize=64)
-def _template(text: str) -> jinja2.Template:
-    return _JINJA.from_string(text)
-
-
 @lru_cache(maxsize=16)
 def _parsed(data: bytes, path: str, key: str) -> ClassesPrompt:
     with one_line(path, key):
@@ -111,8 +106,7 @@ def _parsed(data: bytes, path: str, key: str) -> ClassesPrompt:
 def _check_names(template: str, part: str, known: set[str]) -> None:
     """Raise ValueError for a template that is none, names what is not there, or lacks what nothing can be told without."""
     used = names_in(template, _JINJA, part)
-    if undeclared := used - known:
-        raise ValueError(f"{part}: {min(undeclared)!r} is not among what it may name: {', '.join(sorted(known))}")
+    check_names(used, known, part)
     if lacking := (known - {"count"}) - used:
         raise ValueError(f"{part}: does not name {min(lacking)!r}; add {{{{ {min(lacking)} }}}}")
 
@@ -130,12 +124,7 @@ def _check_case(prompt: ClassesPrompt, case: Case, place: str) -> None:
     if not (case.contains or case.lacks):
         raise ValueError(f"{place}: proves nothing; give an answer, or what a question contains or lacks")
     question = str(prompt.messages(case.texts)[-1].parts[0])
-    for words in case.contains:
-        if words not in question:
-            raise ValueError(f"{place}: the question does not contain {words!r}")
-    for words in case.lacks:
-        if words in question:
-            raise ValueError(f"{place}: the question contains {words!r}")
+    check_words(question, case.contains, case.lacks, place)
 
 
 def _shown(told: Told) -> str:
