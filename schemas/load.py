@@ -38,7 +38,7 @@ def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     if not isinstance(raw, dict):
         raise UserError(f"recipe {path}: holds no settings; it must be a YAML mapping with at least name and data")
     for text in overrides:
-        _override(raw, text)
+        override(raw, text, "mix.per_clip=3")
     return parse_recipe(raw, str(path))
 
 
@@ -96,10 +96,11 @@ def _strings(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def _override(raw: dict[str, Any], text: str) -> None:
+def override(raw: dict[str, Any], text: str, example: str) -> None:
+    """Lay ``a.b=c`` over settings, in place; UserError says what is wrong with it, with an ``example`` of the form."""
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise UserError(f"--set {text}: must read a.b=c, e.g. --set mix.per_clip=3")
+        raise UserError(f"--set {text}: must read a.b=c, e.g. --set {example}")
     try:
         parsed = read_yaml(value)
     except BadYaml:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import UserError
+from schemas.load import override
 from schemas.strict_yaml import BadYaml, read_yaml
 from trainers.fit.config import Training
 
@@ -26,7 +27,7 @@ def load_training(path: str | Path, overrides: tuple[str, ...] = ()) -> Training
     if not isinstance(raw, dict):
         raise UserError(f"{path}: holds no settings; it must be a YAML mapping with at least name, data and fit")
     for text in overrides:
-        _override(raw, text)
+        override(raw, text, "fit.steps=1000")
     return parse_training(raw, str(path))
 
 
@@ -40,22 +41,6 @@ def parse_training(raw: Any, origin: str) -> Training:
         warm_up, steps = training.fit.warm_up.steps, training.fit.steps
         raise UserError(f"{origin}: fit.warm_up.steps: {warm_up} will not do: fit.steps is {steps}; warm up for fewer")
     return training
-
-
-def _override(raw: dict[str, Any], text: str) -> None:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise UserError(f"--set {text}: must read a.b=c, e.g. --set fit.steps=1000")
-    *parents, last = key.split(".")
-    here: Any = raw
-    for step in parents:
-        here = here.setdefault(step, {})
-        if not isinstance(here, dict):
-            raise UserError(f"--set {text}: {step!r} holds a value, not a section; check the key {key!r}")
-    try:
-        here[last] = read_yaml(value)
-    except BadYaml:
-        raise UserError(f"--set {text}: the value is not YAML; quote it") from None
 
 
 def _explain(error: ValidationError) -> str:

@@ -21,11 +21,12 @@ from taggers.base import Embedder, Waveform, embed
 from trainers.separator.config import QueriesConfig
 from trainers.separator.tasks import share_of
 from trainers.separator.vectors import Vectors
+from trainers.shards import EMBEDDINGS
 
 Floats = NDArray[np.float32]
 Record = dict[str, Any]
 
-QUERY, TARGET = "query.npy", "target.npy"
+QUERY, TARGET = EMBEDDINGS
 """Members of a sample that hold its embeddings, and the keys of a record under which they are looked for."""
 
 
