@@ -30,10 +30,10 @@ from pipelines.core.workspace import Workspace
 from pipelines.mix.block import Dealer
 from pipelines.mix.catalogue import catalogue, pool_of
 from pipelines.mix.conflict import relation, specific
+from pipelines.mix.naming import phrase
 from pipelines.mix.patterns import Patterns, wordings
 from pipelines.mix.plan import PlanMixtures
 from pipelines.mix.rows import plan_range
-from pipelines.mix.words import phrase
 from schemas import tables
 from schemas.mixing import MixtureSet
 from schemas.ontology import configs_dir, default_ontology

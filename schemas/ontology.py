@@ -15,6 +15,9 @@ from schemas.errors import UserError
 
 Reason = Literal["equal", "ancestor", "descendant"]
 
+SILENCE = "/m/028v0c"
+"""A class that is no sound: nothing can be separated of it, and two clips may share it."""
+
 
 @dataclass(frozen=True)
 class SoundClass:

@@ -11,9 +11,9 @@ import pyarrow as pa
 from pipelines.core.stage import Batch, Context, Result, conserve
 from pipelines.core.workspace import Workspace
 from pipelines.mix.conflict import specific
+from pipelines.mix.naming import phrase
 from pipelines.mix.patterns import Patterns
 from pipelines.mix.plan import PlanMixtures
-from pipelines.mix.words import phrase
 from schemas import tables
 from schemas.mixing import MixtureSet
 from schemas.ontology import default_ontology

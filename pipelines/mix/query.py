@@ -8,10 +8,7 @@ from operator import or_
 from typing import Literal
 
 from pipelines.unify.names import tags_in_text
-from schemas.ontology import default_ontology
-
-SILENCE = "/m/028v0c"
-"""A class that is no sound: words of it name nothing that could be mixed."""
+from schemas.ontology import SILENCE, default_ontology
 
 Verdict = Literal["matched", "unknown", "names_interferer", "names_other"]
 

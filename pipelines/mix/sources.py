@@ -10,12 +10,12 @@ from pipelines.core.stage import Batch, Context, Result, Stage
 from pipelines.describe.phrases import Phrases, load_phrases, phrase_hash
 from pipelines.listen.publisher import LISTENER as PUBLISHER
 from pipelines.mix.conflict import specific
-from pipelines.mix.veto import CURVE, SILENCE, Sure, further, heard, span, sure
-from pipelines.mix.words import definite, phrase
+from pipelines.mix.naming import definite, phrase
+from pipelines.mix.veto import CURVE, Sure, further, heard, span, sure
 from pipelines.unify.names import tags_in_text
 from pipelines.unify.stage import spaced
 from schemas.ids import fingerprint
-from schemas.ontology import configs_dir, default_ontology
+from schemas.ontology import SILENCE, configs_dir, default_ontology
 
 TABLES = ("audioset_ontology.csv", "audioset_strong_extra.csv", "aliases.csv", "not_in_text.csv")
 """Label tables that the rows depend on, beside those that ``classes`` and ``heard`` were made by."""

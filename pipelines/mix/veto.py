@@ -12,10 +12,7 @@ import numpy as np
 
 from pipelines.listen.isotonic import Curve
 from pipelines.listen.publisher import LISTENER as PUBLISHER
-from schemas.ontology import Ontology
-
-SILENCE = "/m/028v0c"
-"""No sound, so that two clips may share it unless both are labelled with it."""
+from schemas.ontology import SILENCE, Ontology
 
 CURVE = ("listener", "class_id", "method", "confidences", "probabilities")
 """Columns of ``calibrations`` that tell what a confidence is worth."""

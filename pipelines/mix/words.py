@@ -11,12 +11,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.mix.conflict import Relation
-from pipelines.mix.naming import definite, joined, keyword_of, noun_of, phrase, word_of
+from pipelines.mix.naming import joined, keyword_of, noun_of, word_of
 from pipelines.mix.query import classes_in, fits
 from pipelines.mix.relative import Lying, apart
 from schemas.mixing import Words
 
-__all__ = ["Asked", "Lying", "Spoken", "Wordings", "asked", "definite", "phrase", "spoken_of"]
+__all__ = ["Asked", "Lying", "Spoken", "Wordings", "asked", "spoken_of"]
 
 CANNOT_TELL_APART = "cannot_tell_apart"
 QUERY_NAMES_INTERFERER = "query_names_interferer"

@@ -9,8 +9,9 @@ from pipelines.describe.grounds import Facts, Ground, Told, same_words
 from pipelines.refine.claims import Claim, Near, claims
 from pipelines.refine.lexicon import ATTRIBUTES, any_of
 from pipelines.refine.qualities import judge, stated
-from pipelines.refine.verdicts import SILENCE, Judged, Known, confirmed, judged
+from pipelines.refine.verdicts import Judged, Known, confirmed, judged
 from pipelines.unify.names import NameIndex
+from schemas.ontology import SILENCE
 
 _NOTHING_TOLD = Told()
 

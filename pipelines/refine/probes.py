@@ -18,6 +18,7 @@ from pipelines.listen.heard import SPLITS
 from pipelines.refine.claims import AMBIGUOUS, orders, sources
 from pipelines.refine.corruptions import ADDED, Wording, absent, added, reversed_order, swapped
 from pipelines.unify.names import Mention, NameIndex, default_index
+from schemas.ontology import SILENCE
 
 KINDS = ("shuffled", "swapped", "reversed", "added")
 """How captions are made wrong."""
@@ -26,8 +27,6 @@ REVISION = "1"
 
 DRAWS = 64
 """Other clips that are looked at for one that holds nothing of what this clip holds."""
-
-_SILENCE = "/m/028v0c"
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,7 @@ def _nothing_shared(theirs: set[str], known: set[str], index: NameIndex) -> bool
 def _plain(class_id: str, index: NameIndex) -> bool:
     """Say whether a class is a source: "a hum" may well be true of anything, and silence is measured."""
     ambiguous = index.ontology.ancestors(class_id) >> index.ontology.index(AMBIGUOUS) & 1
-    return not ambiguous and class_id != _SILENCE
+    return not ambiguous and class_id != SILENCE
 
 
 def _reversed(text: str, sounds: list[Mention], labels: list[Ground], captions: Captions) -> str | None:

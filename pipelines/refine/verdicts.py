@@ -23,11 +23,10 @@ from pipelines.refine.lexicon import (
     language,
 )
 from pipelines.refine.qualities import stated
-from schemas.ontology import Ontology
+from schemas.ontology import SILENCE, Ontology
 
 Verdict = Literal["supported", "unsupported", "visual_only", "unknown"]
 
-SILENCE = "/m/028v0c"
 SILENT_S = 0.5
 """Seconds of measured silence that make a caption's "silence" true: declared, not calibrated."""
 TOGETHER_S = 0.05

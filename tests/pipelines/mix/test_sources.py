@@ -16,10 +16,9 @@ from pipelines.core.stage import Batch, Context, Result
 from pipelines.core.workspace import Workspace
 from pipelines.listen.evidence import evidence_row
 from pipelines.mix.sources import Sources
-from pipelines.mix.veto import SILENCE
 from schemas import tables
 from schemas.errors import UserError
-from schemas.ontology import default_ontology
+from schemas.ontology import SILENCE, default_ontology
 
 ONTOLOGY = default_ontology()
 IDS = {node.name: node.class_id for node in reversed(ONTOLOGY.classes)}

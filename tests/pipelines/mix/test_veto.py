@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.listen.evidence import evidence_row
-from pipelines.mix.veto import SILENCE, Sure, further, heard, span, sure
-from schemas.ontology import default_ontology
+from pipelines.mix.veto import Sure, further, heard, span, sure
+from schemas.ontology import SILENCE, default_ontology
 
 ONTOLOGY = default_ontology()
 IDS = {node.name: node.class_id for node in reversed(ONTOLOGY.classes)}
