@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from trainers.evaluating.items import Item, Samples
-from trainers.separator.spectra import Spectra, window_and_hop
+from trainers.lass.spectra import Spectra, window_and_hop
 
 
 def mixture(item: Item) -> Samples:

@@ -16,9 +16,9 @@ from trainers.evaluating.fitting import Given
 from trainers.evaluating.items import Item
 from trainers.fit.checkpoint import read_weights
 from trainers.fit.read import parse_training
-from trainers.separator.config import build
-from trainers.separator.queries import Embedded, queries
-from trainers.separator.tasks import EXTRACTION
+from trainers.lass.config import build
+from trainers.lass.queries import Embedded, queries
+from trainers.lass.tasks import EXTRACTION
 
 
 class Checkpoint:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.separator.queries import QUERY
+from trainers.lass.queries import QUERY
 
 Samples = NDArray[np.float32]
 

@@ -18,7 +18,7 @@ from pipelines.seal import finished_seal
 from schemas.errors import UserError
 from schemas.ids import slug
 from trainers.evaluating.items import Item, Items, Samples
-from trainers.fit.mixtures import RunMixtures
+from trainers.lass.mixtures import RunMixtures
 from trainers.loader import Mixtures
 from trainers.shards import find_shards
 

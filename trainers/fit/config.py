@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.section import Name, Seconds, Section
-from trainers.separator.config import QueriesConfig, SeparatorConfig
+from trainers.lass.config import QueriesConfig, SeparatorConfig
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -15,7 +15,7 @@ from pipelines.run import alone
 from schemas.errors import UserError
 from trainers.fit.config import Training
 from trainers.fit.loop import Job, fit
-from trainers.fit.separation import Separation
+from trainers.lass.separation import Separation
 
 ORPHANS_S = 15.0
 """Processes that loaded data for a killed training hold its folder until they notice, which torch lets them do every 5 seconds."""

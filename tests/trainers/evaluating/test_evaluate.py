@@ -31,8 +31,8 @@ from trainers.evaluating.command import add_evaluate, run_evaluate
 from trainers.evaluating.sets import open_sets
 from trainers.fit.checkpoint import write_weights
 from trainers.fit.read import parse_training
+from trainers.lass.config import build
 from trainers.measures.registry import MEASURES
-from trainers.separator.config import build
 
 FILES = ("results.json", "results.csv", "rejects.csv", "index.html")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainers.separator.tasks import EXTRACTION, REMOVAL, TASKS, answers, drawn
+from trainers.lass.tasks import EXTRACTION, REMOVAL, TASKS, answers, drawn
 
 RECORDS = [{"mixture_id": f"mix-{number:016x}"} for number in range(1000)]
 

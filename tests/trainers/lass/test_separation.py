@@ -26,10 +26,10 @@ from trainers.fit import run
 from trainers.fit.checkpoint import read_weights
 from trainers.fit.command import add_train, run_train
 from trainers.fit.history import read_history
-from trainers.fit.mixtures import RunMixtures, excerpt, mixtures_of
+from trainers.lass.config import SeparatorConfig, build
+from trainers.lass.mixtures import RunMixtures, excerpt, mixtures_of
 from trainers.loader import Loader, collated
 from trainers.measures.separation import sdr_improvement
-from trainers.separator.config import SeparatorConfig, build
 
 RATE = 16000
 

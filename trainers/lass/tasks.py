@@ -40,4 +40,4 @@ def answers(mixture: Tensor, target: Tensor, task: Tensor) -> Tensor:
 
 def share_of(seed: int, what: str, epoch: int, key: str) -> float:
     """Return a number in [0, 1) for a sample of an epoch, drawn uniformly."""
-    return seed_for(seed, f"trainers.separator.{what}", f"{epoch}:{key}") / 2.0**63
+    return seed_for(seed, f"trainers.lass.{what}", f"{epoch}:{key}") / 2.0**63

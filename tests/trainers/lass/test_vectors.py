@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import RunStopped
 from schemas.ids import seed_for
-from trainers.separator.vectors import Vectors
+from trainers.lass.vectors import Vectors
 
 E = 5
 

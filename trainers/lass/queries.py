@@ -18,9 +18,9 @@ from pipelines.listen.models import resample
 from schemas.errors import UserError
 from taggers import BadSettings, MissingExtra, MissingWeights, UnknownModel, create
 from taggers.base import Embedder, Waveform, embed
-from trainers.separator.config import QueriesConfig
-from trainers.separator.tasks import share_of
-from trainers.separator.vectors import Vectors
+from trainers.lass.config import QueriesConfig
+from trainers.lass.tasks import share_of
+from trainers.lass.vectors import Vectors
 from trainers.shards import EMBEDDINGS
 
 Floats = NDArray[np.float32]

@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from trainers.separator.losses import embedding_l1, losses
-from trainers.separator.resunet import Separator
+from trainers.lass.losses import embedding_l1, losses
+from trainers.lass.resunet import Separator
 
 
 class Objective(nn.Module):
@@ -32,7 +32,7 @@ class Objective(nn.Module):
             mixture: float32, shape (B, T).
             condition: float32, shape (B, E): the queries' embeddings.
             task: int64, shape (B,).
-            answer: float32, shape (B, T): what is to be answered, `trainers.separator.tasks.answers`.
+            answer: float32, shape (B, T): what is to be answered, `trainers.lass.tasks.answers`.
             wanted: float32, shape (B, E): the targets' audio embeddings, NaN where unknown; asked for where there is a guide.
 
         Raises:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from trainers.lass.losses import embedding_l1, l1, losses, negative_si_sdr
 from trainers.measures.separation import si_sdr
-from trainers.separator.losses import embedding_l1, l1, losses, negative_si_sdr
 
 
 def test_a_loss_is_found_by_its_name() -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers.separator.sizes import Step
+from trainers.lass.sizes import Step
 
 SLOPE = 0.01
 """Of the leaky ReLU where its input is negative."""

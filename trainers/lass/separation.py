@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from schemas.errors import UserError
 from schemas.ids import seed_for
 from trainers.fit.config import Training
-from trainers.fit.mixtures import excerpt, mixtures_of
 from trainers.fit.task import Batches, Row, Sound
+from trainers.lass.config import build
+from trainers.lass.mixtures import excerpt, mixtures_of
+from trainers.lass.objective import Objective
+from trainers.lass.queries import Embedded, Stored, queries
+from trainers.lass.tasks import EXTRACTION, REMOVAL, answers, drawn
 from trainers.loader import Batch, Loader, collated, order_of
 from trainers.measures.registry import MEASURES
-from trainers.separator.config import build
-from trainers.separator.objective import Objective
-from trainers.separator.queries import Embedded, Stored, queries
-from trainers.separator.tasks import EXTRACTION, REMOVAL, answers, drawn
 
 JUDGED = 8
 """Mixtures that are judged together."""

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainers.separator.config import SeparatorConfig, build
-from trainers.separator.objective import Objective
+from trainers.lass.config import SeparatorConfig, build
+from trainers.lass.objective import Objective
 
 E = 8
 

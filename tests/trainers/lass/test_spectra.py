@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from trainers.separator.spectra import Spectra, filled, levelled, masked, window_and_hop
+from trainers.lass.spectra import Spectra, filled, levelled, masked, window_and_hop
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from trainers.separator.config import QueriesConfig, SeparatorConfig, build
+from trainers.lass.config import QueriesConfig, SeparatorConfig, build
 
 
 def test_the_same_configuration_and_seed_give_the_same_weights_bit_for_bit() -> None:
@@ -58,6 +58,6 @@ def test_a_share_lies_between_nothing_and_all() -> None:
 
 
 def test_reading_a_configuration_does_not_load_torch() -> None:
-    code = "import sys; import trainers.separator.config; print('torch' in sys.modules)"
+    code = "import sys; import trainers.lass.config; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -15,7 +15,7 @@ from scipy.signal import lfilter
 from trainers.measures import separation
 from trainers.measures.separation import TAPS, bss_eval_sources, sdr, si_sdr
 
-ORACLES = Path(__file__).resolve().parents[3] / "shared/data/oracles/mir_eval"
+ORACLES = Path(__file__).resolve().parents[4] / "shared/data/oracles/mir_eval"
 NAN, INF = np.nan, np.inf
 
 

@@ -8,11 +8,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from trainers.separator.blocks import Down, Residual, Up
-from trainers.separator.guide import Guide
-from trainers.separator.sizes import Size
-from trainers.separator.spectra import Spectra, filled, levelled, masked
-from trainers.separator.tasks import TASKS
+from trainers.lass.blocks import Down, Residual, Up
+from trainers.lass.guide import Guide
+from trainers.lass.sizes import Size
+from trainers.lass.spectra import Spectra, filled, levelled, masked
+from trainers.lass.tasks import TASKS
 
 
 class Separator(nn.Module):

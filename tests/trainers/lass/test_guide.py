@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainers.separator.guide import FRAMES, Guide, places
-from trainers.separator.losses import embedding_l1
+from trainers.lass.guide import FRAMES, Guide, places
+from trainers.lass.losses import embedding_l1
 
 BINS, E = 64, 16
 

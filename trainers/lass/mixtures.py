@@ -145,7 +145,7 @@ def excerpt(batch: Batch, samples: int, seed: int, epoch: int) -> Batch:
     if length <= samples:
         short = (0, samples - length)
         return replace(batch, mixture=functional.pad(batch.mixture, short), target=functional.pad(batch.target, short))
-    starts = [seed_for(seed, "trainers.fit.excerpt", f"{epoch}:{key}") % (length - samples + 1) for key in batch.keys]
+    starts = [seed_for(seed, "trainers.lass.excerpt", f"{epoch}:{key}") % (length - samples + 1) for key in batch.keys]
 
     def cut(sounds: Tensor) -> Tensor:
         return torch.stack([row[at : at + samples] for row, at in zip(sounds, starts, strict=True)])

@@ -10,7 +10,7 @@ from schemas.recipe import ModelChoice
 from schemas.section import Section
 
 if TYPE_CHECKING:
-    from trainers.separator.resunet import Separator
+    from trainers.lass.resunet import Separator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -40,7 +40,7 @@ class QueriesConfig(Section):
 def build(config: SeparatorConfig) -> Separator:
     """Return a new separator on the CPU, in training mode, with weights from torch's global random numbers."""
     # Reading a recipe need not load torch.
-    from trainers.separator.resunet import Separator
-    from trainers.separator.sizes import SIZES
+    from trainers.lass.resunet import Separator
+    from trainers.lass.sizes import SIZES
 
     return Separator(SIZES[config.size], config.sample_rate, config.embedding, config.guided)

@@ -16,9 +16,9 @@ from pipelines.mix.embedded import embedded
 from pipelines.mix.levels import Mixed
 from schemas.errors import UserError
 from schemas.recipe import ModelChoice
-from trainers.separator.config import QueriesConfig
-from trainers.separator.queries import QUERY, TARGET, Embedded, Queries, Stored, by_sound, queries
-from trainers.separator.vectors import Vectors
+from trainers.lass.config import QueriesConfig
+from trainers.lass.queries import QUERY, TARGET, Embedded, Queries, Stored, by_sound, queries
+from trainers.lass.vectors import Vectors
 
 RATE = 8000
 

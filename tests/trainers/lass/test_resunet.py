@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainers.lass.config import SeparatorConfig, build
+from trainers.lass.objective import Objective
+from trainers.lass.resunet import Separator
+from trainers.lass.tasks import EXTRACTION, REMOVAL, answers
 from trainers.measures.separation import sdr, sdr_improvement
-from trainers.separator.config import SeparatorConfig, build
-from trainers.separator.objective import Objective
-from trainers.separator.resunet import Separator
-from trainers.separator.tasks import EXTRACTION, REMOVAL, answers
 
 RATE, E = 8000, 16
 
