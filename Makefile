@@ -36,6 +36,7 @@ bench: setup
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/listen.py
 	$(BIN)/python benchmarks/mixing.py
+	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/engines.py
 
 clean:

@@ -1,4 +1,4 @@
-"""From a recipe's file to the recipe: read, overridden, checked; each mistake in one line with the key, its value and the mend."""
+"""From a file of settings to what they say: read, overridden, checked; each mistake in one line with key, value and mend."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import difflib
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,41 +19,75 @@ _SECRET = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"://[^/\s]*@")
 
 
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
 def load_recipe(path: str | Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe and lay ``a.b=c`` overrides over it.
 
     Raises:
         UserError: in one line, the key, its value and the mend.
     """
+    return parse_recipe(read_settings("recipe", path, overrides, "name and data", "mix.per_clip=3"), str(path))
+
+
+def parse_recipe(raw: dict[str, Any], origin: str) -> Recipe:
+    """Check ``raw`` against the models; UserError says in one line what is wrong and how to mend it."""
+    return parse_settings("recipe", raw, origin, Recipe)
+
+
+def read_settings(kind: str, path: str | Path, overrides: tuple[str, ...], needs: str, example: str) -> dict[str, Any]:
+    """Read a YAML file of settings and lay ``a.b=c`` overrides over it.
+
+    Args:
+        kind: what the settings are of, for messages, e.g. ``recipe``.
+        path: the file.
+        overrides: each as ``a.b=c``.
+        needs: keys that it must have at least, in words.
+        example: an override, to show the form.
+
+    Raises:
+        UserError: in one line, what is wrong and how to mend it.
+    """
     file = Path(path)
     try:
         raw = read_yaml(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = difflib.get_close_matches(file.name, [p.name for p in file.parent.glob("*.yaml")], 1)
-        raise UserError(f"recipe {path}: no such file{_meant(near)}") from None
+        raise UserError(f"{kind} {path}: no such file{_meant(near)}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"recipe {path}: cannot be read ({type(error).__name__})") from None
+        raise UserError(f"{kind} {path}: cannot be read ({type(error).__name__})") from None
     except BadYaml as error:
-        raise UserError(f"recipe {path}{error.place}: cannot be read as YAML ({error})") from None
+        raise UserError(f"{kind} {path}{error.place}: cannot be read as YAML ({error})") from None
     if not isinstance(raw, dict):
-        raise UserError(f"recipe {path}: holds no settings; it must be a YAML mapping with at least name and data")
+        raise UserError(f"{kind} {path}: holds no settings; it must be a YAML mapping with at least {needs}")
     for text in overrides:
-        override(raw, text, "mix.per_clip=3")
-    return parse_recipe(raw, str(path))
+        override(raw, text, example)
+    return raw
 
 
-def parse_recipe(raw: dict[str, Any], origin: str) -> Recipe:
-    """Check ``raw`` against the models; UserError says in one line what is wrong and how to mend it."""
+def parse_settings(kind: str, raw: dict[str, Any], origin: str, model: type[Settings]) -> Settings:
+    """Check ``raw`` against a model.
+
+    Args:
+        kind: what the settings are of, for messages.
+        raw: the settings, as YAML has them.
+        origin: where they are from, for messages.
+        model: what they must be.
+
+    Raises:
+        UserError: in one line, what is wrong and how to mend it.
+    """
     if problem := _unheld(raw, "", ()):
-        raise UserError(f"recipe {origin}: {problem}")
+        raise UserError(f"{kind} {origin}: {problem}")
     try:
-        recipe = Recipe.model_validate(_floats(raw, Recipe))
+        settings = model.model_validate(_floats(raw, model))
     except ValidationError as error:
-        raise UserError(f"recipe {origin}: {_explain(error)}") from None
-    for text in _strings(recipe.model_dump()):
+        raise UserError(f"{kind} {origin}: {_explain(error, model)}") from None
+    for text in _strings(settings.model_dump()):
         if _CREDENTIALS.search(text):
-            raise UserError(f"recipe {origin}: a URL carries credentials; give them by environment variables instead")
-    return recipe
+            raise UserError(f"{kind} {origin}: a URL carries credentials; give them by environment variables instead")
+    return settings
 
 
 def _unheld(value: Any, key: str, within: tuple[int, ...]) -> str | None:
@@ -162,7 +196,7 @@ _PATTERNS = {
 """Likewise where a setting's form is one of its own."""
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Return the first thing wrong: key, value, mend."""
     # A misspelt key is also a missing one; the misspelling is what helps.
     problem = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
@@ -173,7 +207,7 @@ def _explain(error: ValidationError) -> str:
     value = "***" if _SECRET.search(f"{key} {shown}") or isinstance(shown, dict) else repr(shown)
     value = value if len(value) <= 60 else value[:57] + "..."
     if problem["type"] == "extra_forbidden":
-        known = _keys_at(path[:-1])
+        known = _keys_at(model, path[:-1])
         near = difflib.get_close_matches(path[-1], known, 1, 0.6)
         mend = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
         return f"{key}: unknown key (value {value}); {mend}"
@@ -181,14 +215,14 @@ def _explain(error: ValidationError) -> str:
         wanted = "write two numbers, [low, high]" if path[-1].isdigit() else "add it"
         return f"{key}: missing; {wanted}"
     words = _MENDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
-    if not path:  # of the recipe as a whole, and the words name the keys
+    if not path:  # of the settings as a whole, and the words name the keys
         return words
     words = _PATTERNS.get(path[-1], words) if problem["type"] == "string_pattern_mismatch" else words
     return f"{key}: {value} will not do: {words}"
 
 
-def _keys_at(path: list[str]) -> list[str]:
-    model: Any = Recipe
+def _keys_at(whole: type[BaseModel], path: list[str]) -> list[str]:
+    model: Any = whole
     for step in path:
         if step.isdigit() or step not in model.model_fields:  # a number in a list, or a name that the user gave
             continue

@@ -54,11 +54,7 @@ class Crnn(nn.Module):
 
     def powers(self, samples: Tensor) -> Tensor:
         """Return the power in each mel band, shape (B, frames, bands), of samples (B, n)."""
-        window = torch.hann_window(self.shape.window, device=samples.device)
-        spectrum = torch.stft(
-            samples, self.shape.window, self.shape.hop, window=window, pad_mode="constant", return_complex=True
-        )
-        return spectrum.abs().square().transpose(1, 2) @ self.filters
+        return mel_powers(samples, self.shape, self.filters)
 
     @staticmethod
     def bels(powers: Tensor) -> Tensor:
@@ -96,6 +92,13 @@ def _block(inputs: int, outputs: int, size: int, stride: int) -> tuple[nn.Module
     """Return a convolution that halves the bands, and the frames too where `stride` is 2, normalised and rectified."""
     convolution = nn.Conv2d(inputs, outputs, size, (stride, 2), size // 2, bias=False)
     return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
+
+
+def mel_powers(samples: Tensor, shape: Shape, filters: Tensor) -> Tensor:
+    """Return the power in each mel band, shape (B, frames, bands), of samples (B, n), through the `mel_filters` of a shape."""
+    window = torch.hann_window(shape.window, device=samples.device)
+    spectrum = torch.stft(samples, shape.window, shape.hop, window=window, pad_mode="constant", return_complex=True)
+    return spectrum.abs().square().transpose(1, 2) @ filters
 
 
 def mel_filters(shape: Shape) -> Tensor:

@@ -1,4 +1,4 @@
-"""Taggers that `trainers.tagger` has trained: the small one that this package brings, and a user's own."""
+"""Taggers that `earloom train` has trained: the small one that this package brings, and a user's own."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ MEDIAN_S, LEAST_S, GAP_S = 0.2, 0.12, 1.0
 
 
 class DemoTagger(Listener):
-    """A tagger that `trainers.tagger` has trained: by default the one that this package brings.
+    """A tagger that `earloom train` has trained: by default the one that this package brings.
 
     A class is a tag where the score of the whole sound says so; its events are where the scores of the frames do. A class that is
     heard as one of its own kinds, such as an alarm as a siren, is not said again.
 
     Args:
-        folder: what `trainers.tagger` wrote.
+        folder: `model` in the folder of a training of task `tagging`.
 
     Raises:
         MissingWeights: it is not there.
@@ -103,7 +103,7 @@ class TrainedSettings(Settings):
     """What a recipe must set of `trained_tagger`.
 
     Attributes:
-        weights: the folder that `trainers.tagger` wrote; it has no default.
+        weights: folder `model` in that of a training of task `tagging`; it has no default.
 
     """
 
@@ -115,7 +115,7 @@ class TrainedTagger(DemoTagger):
 
     name = "trained_tagger"
     settings_type = TrainedSettings
-    mend = "set `weights` to a folder that `python -m trainers.tagger` wrote"
+    mend = "set `weights` to the folder `model` that `earloom train` wrote for task `tagging`"
 
     def __init__(self, settings: TrainedSettings | None = None) -> None:
         if settings is None or settings.weights is None:

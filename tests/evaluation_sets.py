@@ -26,7 +26,8 @@ PITCHES = {"low": 500, "high": 3000}
 class Asked:
     """A mixture of a low and a high tone of a second, at levels that its number draws.
 
-    ``silent``: what is asked for is not in it; ``embedded``: its sample holds an embedding of the query.
+    ``silent``: what is asked for is not in it; ``embedded``: its sample holds an embedding of the query; ``embedder``: so it
+    does, and says by the model of which revision.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Asked:
     classes: tuple[str, ...] = ("Hum",)
     silent: bool = False
     embedded: bool = False
+    embedder: str | None = None
     split: str = "test"
     set: str = "mix"
 
@@ -55,9 +57,10 @@ class Asked:
         """Return the members of its sample."""
         facts = {"mixture_id": self.key, "query": self.query, "policy": self.policy, "sample_rate": RATE}
         facts |= {"split": self.split, "set": self.set, "target_class_names": list(self.classes)}
+        facts |= {"embedder": {"name": "ear", "revision": self.embedder}} if self.embedder else {}
         mixture, target = (_wav(samples) for samples in self.sound())
         files = {"mixture.wav": mixture, "target.wav": target, "json": json.dumps(facts).encode()}
-        return files | ({"query.npy": _npy(PITCHES[self.query])} if self.embedded else {})
+        return files | ({"query.npy": _npy(PITCHES[self.query])} if self.embedded or self.embedder else {})
 
 
 @dataclass
@@ -117,6 +120,12 @@ def band(mixture: np.ndarray, rate: int, query: str) -> np.ndarray:
     spectrum[lower if query == "high" else ~lower] = 0
     made: np.ndarray = np.fft.irfft(spectrum, len(mixture)).astype(np.float32)
     return made
+
+
+def without(mixture: np.ndarray, rate: int, query: str, task: str = "extraction") -> np.ndarray:
+    """Separate, or remove, by half of the spectrum."""
+    found = band(mixture, rate, query)
+    return mixture - found if task == "removal" else found
 
 
 def same(mixture: np.ndarray, rate: int, query: str) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""What consumes the shards: a small language-queried separator and the measures that judge it."""
+"""What consumes the shards: loaders, the training loop and what is trained by it, measures, and the evaluation of separators."""

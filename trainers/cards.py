@@ -1,10 +1,8 @@
-"""The cards of the demo's models: what they are, and what was measured, from the file that the trainer wrote."""
+"""The cards of the demo's models: what they are, and what was measured, from what their training left."""
 
 from __future__ import annotations
 
 from typing import Any
-
-from trainers.judge_tagger import cell
 
 WHAT = {
     "tagger": (
@@ -33,8 +31,8 @@ nothing, and its scores do not say so.
 ## What it was trained on
 
 The caption shards of `configs/demo_models.yaml`, run on {trained} sample worlds (seeds {train_seeds}): publishers' labels,
-timed labels and captions; no model's answers. {epochs} passes, batches of {batch}, seed {seed}. `make demo-models` trains
-it again.
+timed labels and captions; no model's answers. {steps:,} steps, batches of {batch}, seed {seed}, by `earloom train` (task
+`{task}`). `make demo-models` trains it again.
 
 ## What was measured
 
@@ -73,7 +71,8 @@ def card(kind: str, report: dict[str, Any]) -> str:
         knows=known,
         trained=len(worlds["trained_on"]),
         train_seeds=_listed(worlds["trained_on"]),
-        epochs=report["epochs"],
+        task=report["task"],
+        steps=report["steps"],
         batch=report["batch"],
         seed=report["seed"],
         held=f"{len(held)} further worlds" if len(held) > 1 else "further world",
@@ -82,6 +81,13 @@ def card(kind: str, report: dict[str, Any]) -> str:
         rows="\n".join(rows),
         variants="\n".join(f"- **{measure}**: {words}" for measure, words in report["variants"].items()),
     )
+
+
+def cell(row: dict[str, Any]) -> str:
+    """Return a value with its interval, to three decimals."""
+    if row["value"] is None:
+        return "none"
+    return f"{row['value']:.3f}" + ("" if row["ci95"] is None else " [{:.3f}, {:.3f}]".format(*row["ci95"]))
 
 
 def _listed(numbers: list[int]) -> str:

@@ -17,17 +17,32 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from pipelines.cli import main as earloom
 from pipelines.sample.corpora import write_corpora
 from schemas.errors import RunStopped, UserError
 from schemas.load import load_recipe
-from schemas.ontology import configs_dir
+from schemas.ontology import configs_dir, default_ontology
 from trainers.cards import card
+from trainers.fit.checkpoint import read_weights
+from trainers.fit.history import read_history
+from trainers.fit.loop import BEST
+from trainers.fit.run import MODEL
 
 RECIPE = "demo_models.yaml"
+TRAININGS = {"tagger": "training/tagger_demo.yaml", "clap": "training/clap_demo.yaml"}
+"""Configurations of `earloom train`, by the model's folder below ``taggers/demo``."""
+
+VARIANTS = {"tagger": "trainers.tagger.judge", "clap": "trainers.clap.judge"}
+"""Where it is said what the measures are."""
+
 TRAINED_ON = (11, 12, 13, 14, 15, 16, 17, 18)
 MEASURED_ON = {"tagger": (21, 22), "clap": (21,)}
 """Seeds of worlds; identifiers are the same in every world, so that recordings can be looked for in one at a time."""
@@ -94,15 +109,58 @@ def make(work: Path, out: Path, workers: int) -> None:
 
 def _train(kind: str, shards: dict[int, Path], out: Path) -> None:
     """Train one kind of model in a process of its own, and write its measures and its card beside it."""
-    folders = [str(shards[seed]) for seed in (*TRAINED_ON, *MEASURED_ON[kind])]
-    done = subprocess.run([sys.executable, "-m", f"trainers.{kind}", *folders, "--out", str(out)], check=False)
+    told = {
+        "folders": [str(shards[seed]) for seed in TRAINED_ON],
+        "held_out": [str(shards[seed]) for seed in MEASURED_ON[kind]],
+    }
+    overrides = [word for key, value in told.items() for word in ("--set", f"data.{key}={json.dumps(value)}")]
+    training = out.with_name(f"{out.name}-training")
+    words = ["train", str(configs_dir() / TRAININGS[kind]), "--out", str(training), "--device", "cpu", *overrides]
+    done = subprocess.run([sys.executable, "-m", "pipelines.cli", *words], check=False)
     if done.returncode:
-        raise RunStopped(f"trainers.{kind} ended with exit code {done.returncode}")
-    path = out / "measures.json"
-    report = json.loads(path.read_text(encoding="utf-8"))
-    report["worlds"] = {"trained_on": TRAINED_ON, "measured_on": MEASURED_ON[kind]}
-    path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        raise RunStopped(f"the training of {TRAININGS[kind]} ended with exit code {done.returncode}")
+    shutil.copytree(training / MODEL, out)
+    report = report_of(kind, training)
+    (out / "measures.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     (out / "README.md").write_text(card(kind, report), encoding="utf-8")
+
+
+def report_of(kind: str, training: Path) -> dict[str, Any]:
+    """Return what is to be told of a model: how it was trained, and what its only judgement measured.
+
+    Args:
+        kind: ``tagger`` or ``clap``.
+        training: the training's folder.
+    """
+    (judged,) = (line["judged"] for line in read_history(training) if "judged" in line)
+    config, weights = read_weights(training / BEST)
+    served = json.loads((training / MODEL / "config.json").read_text(encoding="utf-8"))
+    if kind == "tagger":
+        knows = {"classes": [default_ontology()[class_id].name for class_id in served["classes"]]}
+    else:
+        knows = {"words": served["text_config"]["vocab_size"]}
+    return {
+        "task": config["task"],
+        "steps": config["fit"]["steps"],
+        "batch": config["fit"]["batch"],
+        "seed": config["seed"],
+        "weights": sum(tensor.numel() for name, tensor in weights.items() if _is_learnt(name, tensor)),
+        "torch": torch.__version__,
+        **knows,
+        "variants": import_module(VARIANTS[kind]).VARIANTS,
+        "measures": {name: row for name, row in judged.items() if name != "watched"},
+        "worlds": {"trained_on": TRAINED_ON, "measured_on": MEASURED_ON[kind]},
+    }
+
+
+def _is_learnt(name: str, tensor: Tensor) -> bool:
+    """Say whether a tensor is weights, and no statistics of the data or numbers of places."""
+    return tensor.is_floating_point() and name.rpartition(".")[2] not in (
+        "mean",
+        "scale",
+        "running_mean",
+        "running_var",
+    )
 
 
 def _spent(began: float) -> str:

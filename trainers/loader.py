@@ -8,12 +8,12 @@ import json
 import os
 import tarfile
 from bisect import bisect_right
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from schemas.errors import UserError
 from schemas.ids import seed_for
+from trainers.memory import Memory
 from trainers.shards import Mixture, decoded, group_name
+
+_Asked = tuple[int | None, list[int]]
+"""What a batch is made of: a piece of memory, and the numbers of its mixtures."""
 
 _BLOCK = 512
 _OPEN = 64
@@ -83,6 +87,12 @@ class Mixtures(Dataset[Mixture]):
 
     def __getitem__(self, number: int) -> Mixture:
         """Return a mixture by its number, at least 0; IndexError past the last."""
+        return self.read(number)
+
+    def read(self, number: int, room: NDArray[np.float32] | None = None) -> Mixture:
+        """Return a mixture as ``[number]`` does, in ``room`` if it fits there: see `trainers.shards.decoded`."""
+        if type(self).__getitem__ is not Mixtures.__getitem__:
+            return self[number]
         if not 0 <= number < len(self):
             raise IndexError(number)
         which = bisect_right(self._ends, number)
@@ -94,15 +104,15 @@ class Mixtures(Dataset[Mixture]):
             key, members = _members(data)
         except (ValueError, tarfile.TarError) as error:
             raise self._damaged(tar) from error
-        return decoded(key, members, self.group, f"shard {tar}, sample {key}")
+        return decoded(key, members, self.group, f"shard {tar}, sample {key}", room)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what another process needs: open files stay with this one."""
         return {**self.__dict__, "_files": OrderedDict()}
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
         for descriptor in getattr(self, "_files", {}).values():
-            os.close(descriptor)
+            close(descriptor)  # by a name of its own: at the end of a process `os` may be gone before
 
     def _index(self, tar: str) -> NDArray[np.int64]:
         """Return where each sample of a tar begins, and where the last one ends."""
@@ -172,6 +182,7 @@ class Loader:
         self.mixtures, self.batch, self.seed = mixtures, batch, seed
         self.rank, self.world, self.workers = rank, world, workers
         self.epoch = self._taken = 0
+        self._memory: Memory | None = None
 
     def __len__(self) -> int:
         """Return the steps of a whole pass."""
@@ -181,16 +192,32 @@ class Loader:
         """Yield what is left of this pass."""
         epoch, taken = self.epoch, self._taken
         batches = self._batches(epoch, taken)
-        loader = DataLoader(self.mixtures, batch_sampler=batches, num_workers=self.workers, collate_fn=collated)
-        for left, (numbers, made) in zip(
-            range(len(batches) - 1, -1, -1), zip(batches, loader, strict=True), strict=True
-        ):
+        if not batches:  # a state of fewer ranks left less than one sample for each
+            self.epoch, self._taken = epoch + 1, 0
+            return
+        memory, self._memory = self._memory or self._new_memory(batches[0][0]), None
+        asked: deque[_Asked] = deque()
+
+        def ask() -> Iterator[_Asked]:
+            for numbers in batches:
+                asked.append((memory.take(), numbers))
+                yield asked[-1]
+
+        read = _Read(self.mixtures, memory.arrays)
+        loader = DataLoader(read, batch_size=None, sampler=ask(), num_workers=self.workers, collate_fn=_as_it_is)  # type: ignore[arg-type]
+        for left, made in zip(range(len(batches) - 1, -1, -1), loader, strict=True):
+            piece, numbers = asked.popleft()
             # Counted before it is handed out: whoever saves the state while at work on a batch has had it.
             taken += len(numbers) * self.world
             self.epoch, self._taken = (epoch, taken) if left else (epoch + 1, 0)
-            yield made
-        if not batches:  # a state of fewer ranks left less than one sample for each
-            self.epoch, self._taken = epoch + 1, 0
+            yield made if piece is None or isinstance(made, Batch) else made.with_sounds(memory.given(piece))
+        # Of a pass that is left before, workers may still be filling what nobody waits for.
+        self._memory = memory
+
+    def _new_memory(self, number: int) -> Memory:
+        """Return memory for batches of mixtures as long as this one: for those that workers fill, the last handed out, and the next."""
+        shape = (2, self.batch, len(self.mixtures[number].mixture))
+        return Memory(2 + 2 * self.workers, shape, shared=self.workers > 0)
 
     def state_dict(self) -> dict[str, int]:
         """Return where the loader stands, the same on every rank; workers do not matter, and ranks may be others afterwards."""
@@ -218,21 +245,58 @@ def order_of(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 def collated(samples: Sequence[Mixture]) -> Batch:
     """Return mixtures as a batch; UserError where they are not of one length and rate."""
+    return _told(samples).with_sounds([np.stack([getattr(each, n) for each in samples]) for n in ("mixture", "target")])
+
+
+class _Told(NamedTuple):
+    """A batch without its sounds."""
+
+    keys: tuple[str, ...]
+    queries: tuple[str, ...]
+    records: tuple[dict[str, Any], ...]
+
+    def with_sounds(self, sounds: Sequence[NDArray[np.float32]] | NDArray[np.float32]) -> Batch:
+        """Return the batch; mixture and target may be longer than it."""
+        mixture, target = (torch.from_numpy(each[: len(self.keys)]) for each in sounds)
+        return Batch(self.keys, self.queries, mixture, target, self.records)
+
+
+@dataclass
+class _Read(Dataset[Batch | _Told]):
+    """Batches by the numbers of their mixtures, laid in a piece of memory if there is one and they fit."""
+
+    mixtures: Mixtures
+    pieces: list[Tensor]
+
+    def __getitem__(self, asked: _Asked) -> Batch | _Told:
+        piece, numbers = asked
+        if piece is None:
+            return collated([self.mixtures[number] for number in numbers])
+        room = self.pieces[piece].numpy()
+        samples = [self._laid(number, room[:, row]) for row, number in enumerate(numbers)]
+        return _told(samples) if len(samples[0].mixture) == room.shape[2] else collated(samples)
+
+    def _laid(self, number: int, room: NDArray[np.float32]) -> Mixture:
+        sample = self.mixtures.read(number, room)
+        if len(sample.mixture) != room.shape[1]:
+            return sample
+        for row, sound in zip(room, (sample.mixture, sample.target), strict=True):
+            if not np.may_share_memory(row, sound):
+                row[:] = sound
+        return replace(sample, mixture=room[0], target=room[1])
+
+
+def _told(samples: Sequence[Mixture]) -> _Told:
     forms = {(len(sample.mixture), sample.sample_rate) for sample in samples}
     if len(forms) > 1:
         raise UserError(
             f"sample {samples[0].key}: a batch is of one length and rate, here are {sorted(forms)}; load one set at a time"
         )
-    mixture, target = (
-        torch.from_numpy(np.stack([getattr(sample, name) for sample in samples])) for name in ("mixture", "target")
-    )
-    return Batch(
-        tuple(sample.key for sample in samples),
-        tuple(sample.query for sample in samples),
-        mixture,
-        target,
-        tuple(sample.record for sample in samples),
-    )
+    return _Told(*(tuple(getattr(sample, name) for sample in samples) for name in ("key", "query", "record")))
+
+
+def _as_it_is(made: Batch | _Told) -> Batch | _Told:
+    return made
 
 
 def _members(data: bytes) -> tuple[str, dict[str, bytes]]:

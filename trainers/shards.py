@@ -27,6 +27,9 @@ SHUFFLE = 200
 EMBEDDINGS = ("query.npy", "target.npy")
 """Members with an embedder's vectors of query and target, where the recipe asked for them."""
 
+Row = NDArray[np.float32] | None
+"""Where a sound is laid if it is as long."""
+
 _OF_RUN = re.compile(r"(?P<group>.+)-\d{5}-\d{3,}\.tar")
 _OF_FOLDER = re.compile(r"(?P<set>\w+)-(?P<split>\w+)-\d{6,}\.tar")
 _TAR_END = bytes(1024)
@@ -138,7 +141,9 @@ def _decode(split: str, sample: dict[str, Any]) -> Mixture:
     return decoded(sample["__key__"], sample, split, where)
 
 
-def decoded(key: str, members: Mapping[str, Any], split: str, where: str) -> Mixture:
+def decoded(
+    key: str, members: Mapping[str, Any], split: str, where: str, room: NDArray[np.float32] | None = None
+) -> Mixture:
     """Return a sample, whose sources are mixed if it holds these alone.
 
     Args:
@@ -146,6 +151,7 @@ def decoded(key: str, members: Mapping[str, Any], split: str, where: str) -> Mix
         members: what follows the key in a member's name -> its bytes.
         split: the split that it is of, as :func:`find_shards` calls it.
         where: shard and sample, in words.
+        room: where mixture and target are laid if they are T samples long, float32 of shape (2, T); it loses what it held in any case.
 
     Raises:
         UserError: it breaks the format.
@@ -159,11 +165,12 @@ def decoded(key: str, members: Mapping[str, Any], split: str, where: str) -> Mix
         raise UserError(f"{where}: its JSON lacks something ({fault}); {_REMAKE}") from error
     if stored != split:
         raise UserError(f"{where}: belongs to split {stored!r} but lies in a shard of {split!r}; {_REMAKE}")
+    rows = (None, None) if room is None else (room[0], room[1])
     if "source0.flac" in members:
-        mixture, target = _remixed(members, where)
+        mixture, target = _remixed(members, where, rows)
     else:
-        mixture = _sound(members, "mixture", rate, key, where)
-        target = _target(members, mixture, record, key, where)
+        mixture = _sound(members, "mixture", rate, key, where, rows[0])
+        target = _target(members, mixture, record, key, where, rows[1])
     if len(mixture) != len(target):
         raise UserError(f"{where}: mixture has {len(mixture)} samples, target {len(target)}; {_REMAKE}")
     vectors = {name: bytes(members[name]) for name in EMBEDDINGS if name in members}
@@ -177,12 +184,17 @@ def _member(members: Mapping[str, Any], name: str, key: str, where: str) -> byte
 
 
 def _target(
-    members: Mapping[str, Any], mixture: NDArray[np.float32], record: dict[str, Any], key: str, where: str
+    members: Mapping[str, Any],
+    mixture: NDArray[np.float32],
+    record: dict[str, Any],
+    key: str,
+    where: str,
+    row: Row,
 ) -> NDArray[np.float32]:
     """Return the target as it is stored or, exactly, what the residual leaves or what the targets' stems sum to."""
     rate, kinds = record["sample_rate"], ("flac", "wav")
     if any(f"target.{kind}" in members for kind in kinds):
-        return _sound(members, "target", rate, key, where)
+        return _sound(members, "target", rate, key, where, row)
     if any(f"residual.{kind}" in members for kind in kinds):
         residual = _sound(members, "residual", rate, key, where)
         return mixture - residual if len(residual) == len(mixture) else residual
@@ -193,30 +205,41 @@ def _target(
     raise UserError(f"{where}: has no member {key}.target.flac; {_REMAKE}")
 
 
-def _remixed(members: Mapping[str, Any], where: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _remixed(
+    members: Mapping[str, Any], where: str, rows: tuple[Row, Row]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     try:
         mixture, target, _ = remix(members)
     except (ValueError, KeyError, sf.LibsndfileError) as error:
         raise UserError(f"{where}: cannot be mixed ({type(error).__name__}: {error}); {_REMAKE}") from error
-    return _float(mixture), _float(target)
+    return _float(mixture, rows[0]), _float(target, rows[1])
 
 
-def _float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+def _float(samples: NDArray[np.int16], row: Row) -> NDArray[np.float32]:
     """Return 16-bit samples as libsndfile gives them as floats."""
-    return np.multiply(samples, np.float32(1 / 32768), dtype=np.float32)
+    return np.multiply(samples, np.float32(1 / 32768), out=_fitting(row, len(samples)))
 
 
-def _sound(members: Mapping[str, Any], name: str, rate: int, key: str, where: str) -> NDArray[np.float32]:
+def _sound(
+    members: Mapping[str, Any], name: str, rate: int, key: str, where: str, row: Row = None
+) -> NDArray[np.float32]:
     kind = "wav" if f"{name}.wav" in members else "flac"
-    return _flac(_member(members, f"{name}.{kind}", key, where), rate, f"{where}.{name}.{kind}")
+    return _flac(_member(members, f"{name}.{kind}", key, where), rate, f"{where}.{name}.{kind}", row)
 
 
-def _flac(data: bytes, rate: int, where: str) -> NDArray[np.float32]:
+def _flac(data: bytes, rate: int, where: str, row: Row = None) -> NDArray[np.float32]:
     try:
-        samples, actual = sf.read(io.BytesIO(data), dtype="float32", always_2d=True)
+        with sf.SoundFile(io.BytesIO(data)) as file:
+            count, channels, actual = file.frames, file.channels, file.samplerate
+            if (actual, channels) == (rate, 1) and count:
+                samples: NDArray[np.float32] = file.read(out=_fitting(row, count))
+                return samples
     except sf.LibsndfileError as error:
         raise UserError(f"{where}: cannot be decoded ({error.error_string}); {_REMAKE}") from error
-    if actual != rate or samples.shape[1] != 1 or len(samples) == 0:
-        found = f"{len(samples)} samples, {samples.shape[1]} channels, {actual} Hz"
-        raise UserError(f"{where}: holds {found}, not one channel at {rate} Hz; {_REMAKE}")
-    return samples[:, 0]
+    raise UserError(
+        f"{where}: holds {count} samples, {channels} channels, {actual} Hz, not one channel at {rate} Hz; {_REMAKE}"
+    )
+
+
+def _fitting(row: Row, length: int) -> NDArray[np.float32]:
+    return np.empty(length, np.float32) if row is None or len(row) != length else row

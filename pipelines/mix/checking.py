@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -63,8 +64,19 @@ def wrong_with_sample(
         yield from _recipe(members, stems, told, plan)
     else:
         yield from _stored(row, members, told, plan["sources"])
-    if members["json"] != sample_json(plan, row, clips):
+    # Which model it was is told by the JSON alone; to check it here would take its weights.
+    embedder = _embedder(members["json"])
+    if (embedder is None) != (stage.embedder is None) or members["json"] != sample_json(plan, row, clips, embedder):
         yield "its json says something else than the tables"
+
+
+def _embedder(data: bytes) -> Any:
+    """Return what a sample's JSON says of the model that made its embeddings; None if it says nothing that can be read."""
+    try:
+        told = json.loads(data)["embedder"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return told if isinstance(told, dict) else None
 
 
 def _stored(row: Row, members: Mapping[str, bytes], told: Sequence[Wide], sources: Sequence[Row]) -> Iterator[str]:

@@ -32,8 +32,8 @@ class Render(Stage):
     A sample holds, with ``shards.mixtures: stored``, ``mixture.flac``, ``target.flac``, ``residual.flac``, ``stem0.flac`` and
     so on, as ``shards.members`` asks (``.wav`` with ``encoding: wav``), the stems in the order of the plan's sources; with
     ``recipe`` the sources themselves, ``source0.flac`` and so on, the very bytes of the clip store (a source that is heard in
-    a room as it sounds there), which `pipelines.mix.remix` mixes to the same integers. Then ``json``, and with an embedder
-    ``query.npy`` and ``target.npy``.
+    a room as it sounds there), which `pipelines.mix.remix` mixes to the same integers. Then ``json``, and with an embedder,
+    which the JSON names, ``query.npy`` and ``target.npy``.
 
     A mixture that the plan refused is dropped with its reason. One whose levels cannot be had, since a source is silent where
     it is used, is a reject ``cannot_mix``.
@@ -44,7 +44,7 @@ class Render(Stage):
     embedder: Chosen[Embedder] | None = None
 
     name = "mixtures"
-    version = 2
+    version = 3
     reads = ("plan", "sources")
     whole = ("sources",)
     writes = "mixtures"
@@ -87,6 +87,13 @@ class Render(Stage):
         _ = self.embedder and self.embedder.loaded
 
     @cached_property
+    def embeds(self) -> dict[str, str] | None:
+        """Name and revision of the embedder, as samples tell them; None: there is none."""
+        if self.embedder is None:
+            return None
+        return {"name": self.embedder.use, "revision": self.embedder.model.revision}
+
+    @cached_property
     def by_name(self) -> dict[str, MixtureSet]:
         """The sets by their names."""
         return {each.name: each for each in self.sets}
@@ -108,7 +115,7 @@ class Render(Stage):
                 result.rejects.append(Refusal(key, "cannot_mix", str(error)))
                 continue
             row = mixture_row(plan, mixed, clips)
-            members.append(sample_members(plan, row, mixed, stems, clips, self.shards))
+            members.append(sample_members(plan, row, mixed, stems, clips, self.shards, self.embeds))
             result.rows.append(row)
             if self.embedder:
                 made.append(mixed)

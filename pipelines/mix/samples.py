@@ -80,11 +80,14 @@ def overlap_of(sources: Sequence[Mapping[str, Any]]) -> float:
     return float(overlap(np.ones_like(at, np.bool_), at, length)[0])
 
 
-def sample_json(plan: Mapping[str, Any], row: Mapping[str, Any], clips: Clips) -> bytes:
+def sample_json(
+    plan: Mapping[str, Any], row: Mapping[str, Any], clips: Clips, embedder: Mapping[str, str] | None = None
+) -> bytes:
     """Return the ``json`` member of a sample: all that a trainer or a careful reader needs, with its sources.
 
-    ``pipelines.mix.remix`` reads ``length``, ``sample_rate`` and of each source ``role``, ``start``, ``at``, ``length``,
-    ``gain`` and ``rir``.
+    ``embedder``, name and revision of the model that made the sample's embeddings, is in it where there is one: a sample tells it
+    wherever it goes. ``pipelines.mix.remix`` reads ``length``, ``sample_rate`` and of each source ``role``, ``start``, ``at``,
+    ``length``, ``gain`` and ``rir``.
     """
     wanted = plan["target_clip_ids"] or [plan["target_clip_id"]]
     others = [s["clip_id"] for s in plan["sources"] if s["role"] != "target"]
@@ -102,14 +105,20 @@ def sample_json(plan: Mapping[str, Any], row: Mapping[str, Any], clips: Clips) -
             for source, gain, achieved_db in zip(plan["sources"], row["gains"], row["achieved_db"], strict=True)
         ],
     }
-    return canonical_json(facts).encode()
+    return canonical_json(facts | ({"embedder": dict(embedder)} if embedder else {})).encode()
 
 
 def sample_members(
-    plan: Mapping[str, Any], row: Mapping[str, Any], mixed: Mixed, stems: Sequence[Stem], clips: Clips, shards: Shards
+    plan: Mapping[str, Any],
+    row: Mapping[str, Any],
+    mixed: Mixed,
+    stems: Sequence[Stem],
+    clips: Clips,
+    shards: Shards,
+    embedder: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
     """Return the members of a sample by suffix, in order, without embeddings."""
-    rate, facts = plan["sample_rate"], sample_json(plan, row, clips)
+    rate, facts = plan["sample_rate"], sample_json(plan, row, clips, embedder)
     if shards.mixtures == "recipe":
         members = [member for member, _ in sounds_of(shards, len(stems))]
         return {member: _source(stem, plan, i) for i, (member, stem) in enumerate(zip(members, stems, strict=True))} | {

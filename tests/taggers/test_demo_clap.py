@@ -15,10 +15,9 @@ import torch
 
 from taggers import Embedder, Waveform, create, embed
 from taggers.clap_transformers import DEMO, DemoClap
-from trainers.captions import captioned
 from trainers.cards import card
-from trainers.judge_clap import judge
-from trainers.shards import find_shards
+from trainers.clap.judge import judge
+from trainers.clips.shards import Clips
 
 RATE = 16000
 
@@ -42,7 +41,7 @@ def report() -> dict[str, Any]:
 def measured(demo: Path) -> dict[str, Any]:
     """Return what it achieves on the demo's own world, which nothing was trained on."""
     (folder,) = (demo / "shards").glob("captions-*")
-    return judge(DEMO, (clip for split in find_shards(folder) for clip in captioned(folder, split)))
+    return judge(DEMO, Clips([folder], None))
 
 
 def sound(seconds: float, hz: float) -> Waveform:

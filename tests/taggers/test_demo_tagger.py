@@ -22,10 +22,9 @@ from schemas.ontology import default_ontology
 from taggers import Finding, Listener, MissingWeights, Waveform, create, hear
 from taggers.demo_tagger import DEMO, DemoTagger, TrainedTagger, specific
 from taggers.models import listing
-from trainers.captions import captioned
 from trainers.cards import card
-from trainers.judge_tagger import judge
-from trainers.shards import find_shards
+from trainers.clips.shards import Clips
+from trainers.tagger.judge import judge
 
 RATE = 16000
 SINE, SIREN, POLICE = "/m/01v_m0", "/m/03kmc9", "/m/04qvtq"
@@ -50,7 +49,7 @@ def report() -> dict[str, Any]:
 def measured(demo: Path) -> dict[str, Any]:
     """Return what it achieves on the demo's own world, which nothing was trained on."""
     (folder,) = (demo / "shards").glob("captions-*")
-    return judge(DEMO, (clip for split in find_shards(folder) for clip in captioned(folder, split)))
+    return judge(DEMO, Clips([folder], None))
 
 
 def sound(seconds: float, seed: int = 0) -> Waveform:
@@ -241,7 +240,7 @@ def test_a_users_own_tagger_is_told_apart_by_its_weights_and_not_by_their_place(
 
 
 def test_a_users_own_tagger_that_is_not_there_is_told_with_how_it_comes_there(tmp_path: Path) -> None:
-    mend = "set `weights` to a folder that `python -m trainers.tagger` wrote"
+    mend = "set `weights` to the folder `model` that `earloom train` wrote for task `tagging`"
     with pytest.raises(MissingWeights, match=f"'trained_tagger' has no weights of its own; {mend}"):
         create("trained_tagger", Listener)
     with pytest.raises(MissingWeights, match=rf"are not in .*nowhere \(config.json, model.safetensors\); {mend}"):

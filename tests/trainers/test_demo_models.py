@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from schemas.errors import RunStopped, UserError
 from schemas.load import load_recipe
 from schemas.ontology import configs_dir
 from trainers import demo_models
-from trainers.cards import card
-from trainers.demo_models import MEASURED_ON, RECIPE, TRAINED_ON, all_test
+from trainers.cards import card, cell
+from trainers.demo_models import MEASURED_ON, RECIPE, TRAINED_ON, TRAININGS, all_test
+from trainers.fit.read import load_training
 
 MODELS = Path(__file__).parents[2] / "taggers" / "demo"
 
@@ -43,7 +45,7 @@ def test_a_card_takes_its_figures_from_the_measures(kind: str) -> None:
         "worlds": {"trained_on": [1, 2, 3], "measured_on": [4]},
         "measures": {"some_measure": row},
         "variants": {"some_measure": "what it is"},
-        **{"weights": 12345, "epochs": 6, "batch": 5, "seed": 9, "words": 77},
+        **{"task": "clap", "weights": 12345, "steps": 6000, "batch": 5, "seed": 9, "words": 77},
     }
     text = card(kind, report)
     assert "| some_measure | 0.123 [0.100, 0.200] | 7 | 0.010 |" in text
@@ -51,6 +53,7 @@ def test_a_card_takes_its_figures_from_the_measures(kind: str) -> None:
     assert "3 sample worlds (seeds 1, 2, 3)" in text
     assert "On the further world (seed 4)" in text
     assert "It knows 77 words." in text
+    assert "6,000 steps, batches of 5, seed 9" in text
     assert "**and nothing else**" in text
 
 
@@ -74,8 +77,24 @@ def test_a_run_that_does_not_end_well_stops_the_making(tmp_path: Path, monkeypat
         demo_models.caption_shards(tmp_path, 5, held_out=False)
 
 
-def test_a_trainer_that_fails_stops_the_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MEASURED_ON, "nobody", (21,))  # there is no such trainer to run
-    shards = dict.fromkeys((*TRAINED_ON, 21), tmp_path / "nowhere")
-    with pytest.raises(RunStopped, match="trainers.nobody ended with exit code 1"):
-        demo_models._train("nobody", shards, tmp_path / "out")
+def test_a_measure_that_nothing_can_give_is_shown_as_none() -> None:
+    row = {"value": 0.12345, "ci95": [0.1, 0.2], "n": 7, "chance": 0.01}
+    none = {"value": None, "ci95": None, "n": 0, "chance": None}
+    assert (cell(row), cell(row | {"ci95": None}), cell(none)) == ("0.123 [0.100, 0.200]", "0.123", "none")
+
+
+def test_a_training_that_fails_stops_the_making(tmp_path: Path) -> None:
+    shards = dict.fromkeys((*TRAINED_ON, *MEASURED_ON["clap"]), tmp_path / "nowhere")
+    with pytest.raises(RunStopped, match="the training of training/clap_demo.yaml ended with exit code 2"):
+        demo_models._train("clap", shards, tmp_path / "clap")
+    assert not (tmp_path / "clap").exists()
+
+
+@pytest.mark.parametrize("kind", ["tagger", "clap"])
+def test_the_models_are_trained_as_the_configurations_say_and_judged_once(kind: str) -> None:
+    training = load_training(configs_dir() / TRAININGS[kind])
+    assert training.fit.judge_every == training.fit.steps, (
+        "no weights are chosen by the worlds that they are measured on"
+    )
+    report = json.loads((MODELS / kind / "measures.json").read_text())
+    assert (report["steps"], report["batch"], report["task"]) == (training.fit.steps, training.fit.batch, training.task)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("webdataset", reason="the extra `train` is not installed")
+import torch
 from dataset_folders import RATE, certified, dataset, heard, mixture, npy, run_of, sound
 from torch.utils.data import DataLoader
 
@@ -26,6 +29,7 @@ from pipelines.shards.layout import Bounds, Group, Piece
 from pipelines.shards.writing import write_samples
 from schemas.errors import UserError
 from trainers.loader import Loader, Mixtures, collated, order_of
+from trainers.shards import Mixture
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*")
 
@@ -252,3 +256,95 @@ def test_what_is_damaged_is_named_with_the_command_that_says_more(tmp_path, what
         UserError, match=rf"{Path(what).name} is missing or damaged; `earloom shards verify .*` says more"
     ):
         Mixtures(folder, "train")[2]
+
+
+def same(batch: Any, mixtures: Mixtures) -> None:
+    known = {number(mixtures[at].key): mixtures[at] for at in range(len(mixtures))}
+    for row, key in enumerate(batch.keys):
+        sample = known[number(key)]
+        assert batch.records[row] == sample.record
+        np.testing.assert_array_equal(batch.mixture[row].numpy(), sample.mixture)
+        np.testing.assert_array_equal(batch.target[row].numpy(), sample.target)
+
+
+@pytest.mark.parametrize("form", ["stored", "recipe", "wav", "residual", "stems"])
+def test_batches_hold_what_mixtures_are_by_number(tmp_path, form):
+    mixtures = Mixtures(dataset(tmp_path, {"train": range(9)}, form, max_samples=4), "train")
+    for batch in Loader(mixtures, 4):
+        assert (batch.mixture.dtype, batch.mixture.shape[1]) == (torch.float32, 400)
+        assert batch.mixture.is_contiguous()
+        same(batch, mixtures)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "kept", [lambda batch: batch, lambda batch: (batch.keys, batch.mixture.numpy()[1:], batch.target[0, 5:])]
+)
+def test_memory_is_used_again_but_never_while_anything_refers_to_it(folder, workers, kept):
+    mixtures = Mixtures(folder, "train")
+    loader, held = Loader(mixtures, 4, seed=2, workers=workers), []
+    for _ in range(3):
+        held += [kept(batch) for batch in loader]
+    expected = [kept(batch) for batch in Loader(mixtures, 4, seed=2)]
+    for mine, other in zip(held, expected, strict=False):
+        if isinstance(mine, tuple):
+            assert mine[0] == other[0]
+            np.testing.assert_array_equal(mine[1], other[1])
+            np.testing.assert_array_equal(mine[2], other[2])
+        else:
+            same(mine, mixtures)
+    del held, expected
+    places = [batch.mixture.data_ptr() for _ in range(3) for batch in loader]
+    assert len(places) == 3 * 14
+    assert len(set(places)) <= 2 + 2 * workers
+
+
+def test_a_pass_that_was_left_leaves_nothing_to_the_next(folder):
+    mixtures = Mixtures(folder, "train")
+    loader = Loader(mixtures, 4, workers=2)
+    first = next(iter(loader))
+    rest = list(loader)
+    assert [key for batch in (first, *rest) for key in batch.keys] == keys(Loader(mixtures, 4))
+    for batch in (first, *rest):
+        same(batch, mixtures)
+
+
+class Others(Mixtures):
+    """Mixtures that come from elsewhere, the first of them shorter than the rest."""
+
+    def __init__(self, lengths: list[int]) -> None:
+        self.lengths = lengths
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, number: int) -> Mixture:
+        sound = np.full(self.lengths[number], number, np.float32)
+        return Mixture(f"{number}", "", sound, -sound, RATE, {})
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_mixtures_that_are_read_in_a_way_of_their_own_are_loaded_as_any(workers):
+    others = Others([40] * 10)
+    for batch in Loader(others, 3, workers=workers):
+        for key, mixed, target in zip(batch.keys, batch.mixture, batch.target, strict=True):
+            assert mixed.tolist() == [float(key)] * 40
+            assert target.tolist() == [-float(key)] * 40
+
+
+def test_batches_of_other_lengths_than_the_first_are_whole_and_of_two_lengths_are_refused():
+    order = order_of(6, 0, 0)
+    lengths = [0] * 6
+    for place, at in enumerate(order):
+        lengths[at] = 40 if place < 2 else 70
+    assert [batch.mixture.shape for batch in Loader(Others(lengths), 2)] == [(2, 40), (2, 70), (2, 70)]
+    with pytest.raises(UserError, match="a batch is of one length and rate"):
+        list(Loader(Others(lengths), 3))
+
+
+def test_a_process_ends_without_a_word_about_files_that_were_open(folder):
+    code = f"from trainers.loader import Mixtures; import sys; m = Mixtures({str(folder)!r}, 'train'); m[0]; sys.m = m"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert ran.stderr == ""

@@ -1,4 +1,4 @@
-"""What always stands beside a system: the mixture as it is, silence, and an oracle that knows the answer."""
+"""What always stands beside a system: the mixture as it is and at half its level, silence, and an oracle that knows the answer."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from trainers.lass.spectra import Spectra, window_and_hop
 def mixture(item: Item) -> Samples:
     """Return the mixture: no processing."""
     return item.mixture
+
+
+def half_mixture(item: Item) -> Samples:
+    """Return the mixture at half its level: at 0 dB it gains 3 dB of SDR, and nothing is separated."""
+    return item.mixture * np.float32(0.5)
 
 
 def silence(item: Item) -> Samples:
@@ -38,6 +43,7 @@ def ideal_ratio_mask(item: Item) -> Samples:
 
 BASELINES: dict[str, Callable[[Item], Samples]] = {
     "mixture": mixture,
+    "half_mixture": half_mixture,
     "silence": silence,
     "ideal_ratio_mask": ideal_ratio_mask,
 }

@@ -24,7 +24,7 @@ def add_evaluate(commands: Any) -> None:
         "--system",
         required=True,
         metavar="SYSTEM",
-        help="package.module:function, a command line with {mixture}, {query} and {out}, a folder of its answers by key, or a "
+        help="package.module:function, a command line with {mixture}, {query}, {task} and {out}, a folder of its answers by key, or a "
         "training's folder or .safetensors file",
     )
     command.add_argument(
@@ -33,6 +33,12 @@ def add_evaluate(commands: Any) -> None:
         required=True,
         metavar="FOLDER",
         help="a run, an exported dataset folder, or a list that `earloom replay` wrote; may be repeated",
+    )
+    command.add_argument(
+        "--task",
+        choices=("extraction", "removal"),
+        default="extraction",
+        help="removal: the answer is all but what the query names; extraction if not given",
     )
     command.add_argument("--out", required=True, metavar="FOLDER", help="folder of the evaluation, of this machine")
     command.add_argument("--split", default="test", help="of runs and dataset folders; test if not given")
@@ -82,7 +88,7 @@ def run_evaluate(options: argparse.Namespace) -> str:
         raise UserError("--device cuda: there is no GPU here; use --device cpu")
     wanted = DEFAULT if options.measures is None else [name.strip() for name in options.measures.split(",")]
     given = {"listener": options.listener, "embedder": options.embedder, "model": options.endpoint}
-    names = checked([name for name in wanted if name], [kind for kind, value in given.items() if value])
+    names = checked([name for name in wanted if name], [kind for kind, value in given.items() if value], options.task)
     sets = open_sets(options.set, options.split)
     endpoint = _endpoint(options.endpoint) if options.endpoint else None
     listener = _model("listener", options.listener, Listener, device)
@@ -91,7 +97,7 @@ def run_evaluate(options: argparse.Namespace) -> str:
     system = system_of(options.system, device)
     workspace = open_workspace(options.out)
     judge = Judge(names, device, workspace.root, listener, embedder, endpoint)
-    facts = evaluate(workspace, system, sets, judge, query_encoder, not options.no_keep, options.quiet)
+    facts = evaluate(workspace, system, sets, judge, query_encoder, not options.no_keep, options.quiet, options.task)
     where = f"{workspace.path(PAGE)}; {JSON}, {ROWS} and {REJECTS} beside it"
     return where if options.quiet else f"{text_of(facts)}\n\n{where}"
 

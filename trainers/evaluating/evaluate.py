@@ -25,7 +25,7 @@ from taggers.base import Embedder
 from trainers.evaluating.baselines import BASELINES, oracle_of
 from trainers.evaluating.examples import Examples, shown
 from trainers.evaluating.fitting import NOTES, Estimate, fitted
-from trainers.evaluating.items import Item, Items
+from trainers.evaluating.items import EXTRACTION, REMOVAL, Item, Items, Removal, embedder_of
 from trainers.evaluating.judging import Judge, described
 from trainers.evaluating.kept import Kept
 from trainers.evaluating.page import PAGE, page
@@ -53,6 +53,7 @@ class _Found:
     examples: Examples = field(default_factory=Examples)
     mixtures: list[tuple[tuple[str, int, str], str]] = field(default_factory=list)
     answers: list[tuple[tuple[str, int, str], str]] = field(default_factory=list)
+    embedders: set[str | None] = field(default_factory=set)
 
     def add(self, item: Item, outcome: Outcome, sounds: dict[str, Any], rows: dict[str, Any]) -> None:
         """Take note of a mixture, its answer, the sound of each system and what is measured of it."""
@@ -63,6 +64,7 @@ class _Found:
             self.notes.update(outcome.notes)
             self.answers.append((item.place, hashlib.sha256(outcome.samples.tobytes()).hexdigest()))
         self.mixtures.append((item.place, item.digest()))
+        self.embedders.add(embedder_of(item))
         self.examples.offer(item, sounds, outcome if isinstance(outcome, Reject) else None)
         about = (item.place, item.set, item.key, item.query, item.rate, len(item.mixture) / item.rate)
         self.judged.append(Judged(*about, item.classes, item.policy, rows))
@@ -76,6 +78,7 @@ def evaluate(
     query_encoder: Embedder | None = None,
     keep: bool = True,
     quiet: bool = True,
+    task: str = EXTRACTION,
 ) -> dict[str, Any]:
     """Evaluate a system; write results, rows, rejects and the page; return what ``results.json`` holds.
 
@@ -87,6 +90,7 @@ def evaluate(
         query_encoder: loaded model that the system's queries go through, where the system itself does not know it.
         keep: whether the system's answers are kept, so that an evaluation that is stopped goes on.
         quiet: no progress.
+        task: what is asked of the system: ``extraction`` or ``removal``.
 
     Raises:
         UserError: the folder holds something else, or a set, the system or a measure cannot be used.
@@ -94,6 +98,9 @@ def evaluate(
     """
     found = _Found()
     with alone(workspace):
+        sets = [Removal(each) for each in sets] if task == REMOVAL else sets
+        if not sum(map(len, sets)):
+            raise UserError("--set: holds no mixture; there is nothing to evaluate on")
         _claim(workspace, system)
         sweep(workspace)
         with (
@@ -103,7 +110,7 @@ def evaluate(
             for items in (batch for each in sets for batch in _batches(each)):
                 _take(found, items, system, judge, kept)
                 bar.advance(bar.task_ids[0], len(items))
-        evaluation = _evaluation(found, system, sets, judge, query_encoder)
+        evaluation = _evaluation(found, system, sets, judge, query_encoder, task)
         facts = write_results(workspace, evaluation)
         workspace.write(PAGE, page(facts, evaluation.judged, shown(found.examples.chosen())).encode())
     if not facts["answered"]:
@@ -165,18 +172,21 @@ def _form(item: Item) -> tuple[int, int]:
 
 
 def _evaluation(
-    found: _Found, system: System, sets: Sequence[Items], judge: Judge, query_encoder: Embedder | None
+    found: _Found, system: System, sets: Sequence[Items], judge: Judge, query_encoder: Embedder | None, task: str
 ) -> Evaluation:
     # Shards of a run and of its export hold the same mixtures in another order; numbers must not depend on it.
     judged = sorted(found.judged, key=lambda each: each.place)
     encoder = system.query_encoder or query_encoder
+    stored = next(iter(found.embedders)) if system.stored and len(found.embedders) == 1 else None
+    revision = encoder.revision if encoder is not None else stored
     about = {
         "earloom": schemas.__version__,
+        "task": task,
         "system": {
             "name": system.name,
             "kind": system.kind,
             "revision": system.revision,
-            "query_encoder": encoder.revision if encoder is not None else None,
+            "query_encoder": revision,
             "answers": digest_of(found.answers),
         },
         "sets": {
@@ -194,12 +204,13 @@ def _evaluation(
     systems = {
         SYSTEM: f"{system.kind} {system.name}",
         "mixture": "the mixture itself, no processing",
+        "half_mixture": "0.5 times the mixture: at 0 dB it gains 3 dB of SDR, and nothing is separated",
         "silence": "zeros",
         "ideal_ratio_mask": "oracle: " + "; ".join(map(oracle_of, rates)),
     }
     rejects = [(place[0], place[2], reject) for place, reject in sorted(found.rejects, key=lambda each: each[0])]
     notes = {name: found.notes[name] for name in NOTES}
-    return Evaluation(about, described(judge, encoder), systems, judged, rejects, notes)
+    return Evaluation(about, described(judge, encoder, revision), systems, judged, rejects, notes)
 
 
 def _claim(workspace: Workspace, system: System) -> None:

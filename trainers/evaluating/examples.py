@@ -89,7 +89,9 @@ def _sounds(example: Example) -> list[Sound]:
 def _sound(name: str, samples: Samples, rate: int) -> Sound:
     heard = samples[: round(VIEW_S * rate)]
     loud = bool(np.abs(heard).max() > 1)
-    label = {"system": "the system's answer", "ideal_ratio_mask": "ideal ratio mask"}.get(name, name)
+    label = {"target": "the true answer", "system": "the system's answer", "ideal_ratio_mask": "ideal ratio mask"}.get(
+        name, name
+    )
     steps = np.rint(np.clip(heard.astype(np.float64) * 32768, -32768, 32767)).astype(np.int16)
     label += ", clipped at full scale" if loud else ""
     return Sound(label, steps, rate, encode_flac(steps, rate), len(samples) / rate)

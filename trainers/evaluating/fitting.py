@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import soxr
+import torch
 
 from schemas.errors import Reject
 from trainers.evaluating.items import Item, Samples
@@ -38,30 +39,43 @@ def fitted(given: Given, item: Item) -> Estimate:
     at most. Nothing is shifted, scaled or clipped.
 
     Raises:
-        Reject: ``wrong_shape``, ``not_finite`` or ``wrong_length``.
+        Reject: ``wrong_shape``, ``wrong_type``, ``not_finite`` or ``wrong_length``.
     """
     notes = []
-    try:
-        samples = np.asarray(given.samples, dtype=np.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise Reject("wrong_shape", f"is no array of numbers ({type(error).__name__})") from None
+    samples = _floats(given.samples)
     if samples.ndim == 2 and samples.shape[1] > 1:
         samples, notes = samples.mean(axis=1), ["averaged"]
     elif samples.ndim == 2:
         samples = samples[:, 0]
     if samples.ndim != 1 or not len(samples):
-        raise Reject("wrong_shape", f"has shape {np.shape(given.samples)}, not (samples,)")
+        raise Reject("wrong_shape", f"has shape {samples.shape}, not (samples,)")
     if not np.isfinite(samples).all():
         raise Reject(
             "not_finite", f"{int(np.sum(~np.isfinite(samples)))} of {len(samples)} samples are NaN or infinite"
         )
+    length = len(item.mixture)
+    if abs(len(samples) * item.rate - length * given.rate) > TOLERANCE_S * item.rate * given.rate:
+        both = f"{len(samples) / given.rate:.3f} s, the mixture {length / item.rate:.3f} s"
+        raise Reject("wrong_length", f"is {both} long; they may differ by {TOLERANCE_S:g} s")
     if given.rate != item.rate:
         samples, notes = soxr.resample(samples, given.rate, item.rate, "HQ"), [*notes, "resampled"]
-    length = len(item.mixture)
-    if abs(len(samples) - length) > TOLERANCE_S * item.rate:
-        seconds = f"{len(samples) / item.rate:.3f} s, the mixture {length / item.rate:.3f} s"
-        raise Reject("wrong_length", f"is {seconds} long; they may differ by {TOLERANCE_S:g} s")
     if len(samples) != length:
         notes.append("cut" if len(samples) > length else "padded")
         samples = np.pad(samples[:length], (0, max(0, length - len(samples))))
     return Estimate(np.ascontiguousarray(samples, dtype=np.float32), tuple(notes))
+
+
+def _floats(given: Any) -> Samples:
+    """Return what a system gave as float32; a tensor may be on any device and have gradients."""
+    if isinstance(given, torch.Tensor):
+        given = given.detach().cpu()
+        given = given.float() if given.dtype == torch.bfloat16 else given  # which numpy does not know
+    try:
+        samples = np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise Reject("wrong_type", f"is no array of numbers ({type(error).__name__})") from None
+    if samples.dtype.kind != "f":
+        # Integers are not taken for floats of a full scale that nobody states.
+        raise Reject("wrong_type", f"holds {samples.dtype}, not floats of full scale 1")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is not finite
+        return samples.astype(np.float32, copy=False)

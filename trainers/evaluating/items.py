@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.ids import canonical_json
 from trainers.lass.queries import QUERY
+from trainers.lass.tasks import TASKS
 
 Samples = NDArray[np.float32]
+
+EXTRACTION, REMOVAL = TASKS
+
+INSTRUCTIONS = ("instruction_extract", "instruction_remove")
+"""Keys of a sample's JSON: sentences that ask for its target, the one by its name, the other by the names of all else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +36,7 @@ class Item:
         classes: names of the target's classes; none: not known.
         policy: how the mixture's sounds were chosen; None: not known.
         record: what the sample says of itself, with ``query``; of shards all of its JSON, and embeddings where it holds them.
+        task: what is wanted of what the query names: ``extraction``, or ``removal``, of which the true answer is all else.
     """
 
     set: str
@@ -40,6 +48,7 @@ class Item:
     classes: tuple[str, ...]
     policy: str | None
     record: dict[str, Any]
+    task: str = EXTRACTION
 
     @property
     def place(self) -> tuple[str, int, str]:
@@ -48,12 +57,24 @@ class Item:
 
     def given(self) -> str:
         """Return the sha256 of all that a system is given, in hexadecimal."""
-        parts = (self.query.encode(), str(self.rate).encode(), self.mixture.tobytes(), self.record.get(QUERY) or b"")
+        words = canonical_json([self.task, self.query, *(self.record.get(name) for name in INSTRUCTIONS)])
+        parts = (
+            words.encode("utf-8", "surrogatepass"),
+            str(self.rate).encode(),
+            self.mixture.tobytes(),
+            self.record.get(QUERY) or b"",
+        )
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     def digest(self) -> str:
         """Return the sha256 of what is given and of the true answer, in hexadecimal."""
         return hashlib.sha256(self.given().encode() + hashlib.sha256(self.target.tobytes()).digest()).hexdigest()
+
+
+def embedder_of(item: Item) -> str | None:
+    """Return the revision of the model that made the embeddings that a mixture's sample holds; None: the sample does not say."""
+    told = item.record.get("embedder")
+    return str(told["revision"]) if isinstance(told, dict) and "revision" in told else None
 
 
 class Items(Protocol):
@@ -72,3 +93,29 @@ class Items(Protocol):
 
     def __iter__(self) -> Iterator[Item]:
         """Yield them; UserError where the set is damaged."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A set whose systems are asked to take away what the query names: the true answer is the mixture without it."""
+
+    items: Items
+
+    @property
+    def label(self) -> str:
+        """Its name in tables."""
+        return self.items.label
+
+    @property
+    def kind(self) -> str:
+        """What the set is."""
+        return self.items.kind
+
+    def __len__(self) -> int:
+        """Return how many mixtures it holds."""
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield them."""
+        for item in self.items:
+            yield replace(item, target=item.mixture - item.target, task=REMOVAL)

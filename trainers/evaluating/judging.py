@@ -12,7 +12,7 @@ import torch
 from schemas.endpoints import Endpoint
 from schemas.errors import UserError
 from taggers.base import Embedder, Listener
-from trainers.evaluating.items import Item, Samples
+from trainers.evaluating.items import EXTRACTION, REMOVAL, Item, Samples
 from trainers.measures.answers import answers
 from trainers.measures.clap_scores import at_rate_of, circular, same_space, windows_of
 from trainers.measures.posteriors import posteriors
@@ -20,7 +20,9 @@ from trainers.measures.registry import MEASURES, rows_of, variant_of
 
 DEFAULT = ("sdr", "sdri", "si_sdr", "si_sdri", "lsd")
 
-PLAIN = ("estimate", "reference", "mixture", "rate")
+SOUNDS = ("estimate", "reference", "mixture")
+
+PLAIN = (*SOUNDS, "rate")
 """What measures are made of that need no model."""
 
 PARTS = {
@@ -92,8 +94,8 @@ class Judge:
         given = {**common, "estimate": sounds} | self._heard("estimate", sounds, common["rate"])
         moved = given
         if self.device != "cpu":
-            both = {name: torch.as_tensor(given[name], device=self.device) for name in ("estimate", "reference")}
-            moved = {**given, **both}
+            sounds_there = {name: torch.as_tensor(given[name], device=self.device) for name in SOUNDS}
+            moved = {**given, **sounds_there}
         there = [name for name in self.names if MEASURES[name].on_device]
         here = [name for name in self.names if not MEASURES[name].on_device]
         try:
@@ -116,15 +118,17 @@ class Judge:
         return made
 
 
-def checked(names: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
+def checked(names: Sequence[str], there: Sequence[str], task: str = EXTRACTION) -> tuple[str, ...]:
     """Return measures, each once, in the order of the registry.
 
     Args:
         names: as the user gives them.
         there: kinds of models, keys of :data:`PARTS`, that are given.
+        task: what systems are asked for.
 
     Raises:
-        UserError: there is none, a name is unknown, or a measure is none of separation or needs a model that is not given.
+        UserError: there is none, a name is unknown, or a measure is none of separation, none of the task, or needs a model that is
+            not given.
     """
     possible = {*PLAIN, *(part for parts in PARTS.values() for part in parts)}
     known = [name for name, measure in MEASURES.items() if possible >= set(measure.needs)]
@@ -132,6 +136,8 @@ def checked(names: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
         if name not in known:
             kind = "is no measure of separation" if name in MEASURES else "is not known"
             raise UserError(f"--measures: {name!r} {kind}; there are {', '.join(known)}")
+        if task == REMOVAL and "query_embeddings" in MEASURES[name].needs:
+            raise UserError(f"--measures: {name} compares with the query, which names what --task {task} takes away")
         for kind, parts in PARTS.items():
             if kind not in there and set(parts) & set(MEASURES[name].needs):
                 raise UserError(f"--measures: {name} hears by a model; give {OPTIONS[kind]}")
@@ -140,14 +146,19 @@ def checked(names: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in known if name in names)
 
 
-def described(judge: Judge, query_encoder: Embedder | None) -> dict[str, dict[str, Any]]:
+def described(judge: Judge, query_encoder: Embedder | None, revision: str | None) -> dict[str, dict[str, Any]]:
     """Return what each measure's number is: title, variant with its model, unit, direction, source, and whether it is circular.
 
     CLAPScores are circular where the system's queries go through the embedder that scores: they flatter that system. None: the
     system's query encoder is not known.
+
+    Args:
+        judge: what measures.
+        query_encoder: of the system, loaded; None: it is not at hand.
+        revision: of the system's query encoder; None: it is not known.
     """
     found: dict[str, dict[str, Any]] = {}
-    flattered = _flattered(judge.embedder, query_encoder) if judge.embedder is not None else None
+    flattered = _flattered(judge.embedder, query_encoder, revision) if judge.embedder is not None else None
     for name in judge.names:
         measure = MEASURES[name]
         found[name] = {
@@ -162,8 +173,8 @@ def described(judge: Judge, query_encoder: Embedder | None) -> dict[str, dict[st
     return found
 
 
-def _flattered(scorer: Embedder, query_encoder: Embedder | None) -> bool | None:
-    known = circular(scorer.revision, query_encoder.revision if query_encoder is not None else None)
+def _flattered(scorer: Embedder, query_encoder: Embedder | None, revision: str | None) -> bool | None:
+    known = circular(scorer.revision, revision)
     if known is False and query_encoder is not None:
         return same_space(scorer, query_encoder)
     return known

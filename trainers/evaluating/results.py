@@ -18,7 +18,9 @@ from trainers.measures.registry import MEASURES
 
 JSON, ROWS, REJECTS = "results.json", "results.csv", "rejects.csv"
 
-INTERVALS = "95%, bootstrap over mixtures, which are taken as independent of one another"
+INTERVALS = (
+    "95%, bootstrap over mixtures, which are taken as independent of one another; of fewer than ten it is too narrow"
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def write_results(workspace: Workspace, evaluation: Evaluation) -> dict[str, Any
     """Write the three files; return what ``results.json`` holds."""
     facts = evaluation.facts()
     text = json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    workspace.write(JSON, text.encode("utf-8", "surrogateescape"))
+    workspace.write(JSON, text.encode("utf-8", "backslashreplace"))
     per_item = [name for name in evaluation.measures if MEASURES[name].pool is None]
     workspace.write(ROWS, _table(_header(per_item), _rows(evaluation, per_item)))
     refused = ([label, key, reject.error, reject.message] for label, key, reject in evaluation.rejects)
@@ -82,7 +84,7 @@ def write_results(workspace: Workspace, evaluation: Evaluation) -> dict[str, Any
 def digest_of(parts: Iterable[tuple[tuple[str, int, str], str]]) -> str:
     """Return one sha256 of many, each with its place, whatever their order."""
     lines = "".join(f"{place[2]} {sha256}\n" for place, sha256 in sorted(parts))
-    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(lines.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _header(names: Sequence[str]) -> tuple[str, ...]:
@@ -108,4 +110,4 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(columns)
     lines.writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    return text.getvalue().encode("utf-8", "backslashreplace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import math
 import os
 import re
 import shlex
@@ -15,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import soundfile
 import torch
 
@@ -23,8 +23,8 @@ from pipelines.core.workspace import is_host_fault
 from pipelines.replay.wav import float_wav
 from schemas.errors import Reject, RunStopped, UserError
 from taggers.base import Embedder
-from trainers.evaluating.fitting import Given
-from trainers.evaluating.items import Item
+from trainers.evaluating.fitting import TOLERANCE_S, Given
+from trainers.evaluating.items import EXTRACTION, INSTRUCTIONS, Item
 
 FORMS = (
     "`package.module:function`, a command line with {mixture} and {out}, a folder of <key>.wav or <key>.flac, "
@@ -38,7 +38,7 @@ WEIGHTS = ("best.safetensors", "last.safetensors")
 """Files of a training's folder; the first that is there is taken."""
 
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_PLACES = re.compile(r"\{(mixture|query|out)\}")
+_PLACES = re.compile(r"\{(mixture|query|out|task|" + "|".join(INSTRUCTIONS) + r")\}")
 
 
 class System(Protocol):
@@ -50,6 +50,7 @@ class System(Protocol):
         revision: what determines its answers as far as that is known; None: nothing is.
         keeps: whether its answers are worth keeping: those of a folder lie there already.
         query_encoder: loaded model that its queries go through; None: there is none, or it is not known.
+        stored: it is asked by embeddings that mixtures hold, instead of words.
     """
 
     name: str
@@ -57,6 +58,7 @@ class System(Protocol):
     revision: str | None
     keeps: bool
     query_encoder: Embedder | None
+    stored: bool
 
     def __call__(self, item: Item) -> Given:
         """Return its answer; Reject where it gives none."""
@@ -64,6 +66,8 @@ class System(Protocol):
 
 class Function:
     """A function ``(mixture, rate, query)`` of a module, which gets float32 of shape (T,) and gives as many samples at that rate.
+
+    For removal it gets ``task="removal"`` besides.
 
     Args:
         name: ``package.module:function``; modules are looked for in the current folder, too.
@@ -75,6 +79,7 @@ class Function:
     kind: str = "function"
     keeps: bool = True
     query_encoder: Embedder | None = None
+    stored: bool = False
 
     def __init__(self, name: str) -> None:
         module, _, attribute = name.partition(":")
@@ -96,13 +101,14 @@ class Function:
     def __call__(self, item: Item) -> Given:
         """Return what the function returns; an exception is a reject ``system_failed``, unless it is the machine's fault."""
         try:
-            made = self.function(item.mixture.copy(), item.rate, item.query)
-        except Exception as error:
+            more = {} if item.task == EXTRACTION else {"task": item.task}
+            made = self.function(item.mixture.copy(), item.rate, item.query, **more)
+        except (Exception, SystemExit) as error:
             if is_host_fault(error) or isinstance(error, torch.OutOfMemoryError):
                 raise RunStopped(f"{self.name}: {type(error).__name__}: {_line(str(error))}") from error
             raise Reject("system_failed", f"{type(error).__name__}: {_line(str(error))}") from error
-        if np.ndim(made) != 1:
-            raise Reject("wrong_shape", f"has {np.ndim(made)} dimensions, not one: (samples,)")
+        if (shape := getattr(made, "shape", None)) is not None and len(shape) != 1:
+            raise Reject("wrong_shape", f"has shape {tuple(shape)}, not (samples,)")
         return Given(made, item.rate)
 
 
@@ -110,7 +116,8 @@ class Command:
     """A command line, run once per mixture and by no shell, in the current folder.
 
     ``{mixture}`` is a WAV file of 32-bit float, ``{query}`` the words, one argument however many they are, ``{out}`` the WAV or FLAC
-    file to write.
+    file to write, ``{task}`` ``extraction`` or ``removal``. ``{instruction_extract}`` and ``{instruction_remove}`` are the sentences
+    of the sample that ask for its target.
 
     Raises:
         UserError: it is no command line, lacks ``{out}``, or its program is not there.
@@ -119,6 +126,7 @@ class Command:
     kind: str = "command"
     keeps: bool = True
     query_encoder: Embedder | None = None
+    stored: bool = False
     revision: str | None = None
 
     def __init__(self, name: str) -> None:
@@ -136,20 +144,34 @@ class Command:
         with tempfile.TemporaryDirectory(prefix="earloom-") as folder:
             given, made = Path(folder, "mixture.wav"), Path(folder, "out.wav")
             given.write_bytes(float_wav(item.mixture, item.rate))
-            values = {"mixture": str(given), "query": item.query, "out": str(made)}
+            values = {"mixture": str(given), "out": str(made), **self._told(item)}
             # In one pass: a query that holds {out} is a query.
             words = [_PLACES.sub(lambda place: values[place[1]], word) for word in self.words]
             try:
                 done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
             except OSError as error:
                 raise RunStopped(f"{self.name}: cannot be run ({error.strerror})") from error
+            except ValueError as error:  # words that no command line can hold
+                raise Reject("system_failed", f"cannot be asked: {_line(str(error))}") from None
             said = (done.stderr.strip() or done.stdout.strip()).decode("utf-8", "replace").replace(f"{folder}/", "")
             if done.returncode:
                 last = said.splitlines()[-1] if said else "it says nothing"
                 raise Reject("system_failed", f"exit code {done.returncode}: {_line(last)}")
-            if not made.exists():
+            if not made.is_file():
                 raise Reject("system_failed", "exit code 0, and nothing is written to {out}")
-            return _read(made)
+            return _read(made, item)
+
+    def _told(self, item: Item) -> dict[str, str]:
+        """Return what is said to the command, by place; reject ``no_words`` where the sample lacks a sentence that is asked for."""
+        sentences = {name: item.record.get(name) for name in INSTRUCTIONS if f"{{{name}}}" in self.name}
+        if item.task != EXTRACTION and (sentences or "{task}" not in self.name):
+            raise UserError(
+                f"--system {self.name}: for --task {item.task} it must hold {{task}}, and no instruction: those ask for the target"
+            )
+        for name, sentence in sentences.items():
+            if not sentence:
+                raise Reject("no_words", f"the mixture holds no {name}")
+        return {"query": item.query, "task": item.task} | {name: str(words) for name, words in sentences.items()}
 
 
 class Folder:
@@ -162,6 +184,7 @@ class Folder:
     kind: str = "folder"
     keeps: bool = False
     query_encoder: Embedder | None = None
+    stored: bool = False
     revision: str | None = None
 
     def __init__(self, name: str) -> None:
@@ -180,7 +203,7 @@ class Folder:
         for suffix in FILES:
             path = stem.with_name(f"{item.key}{suffix}")
             if path.exists():
-                return _read(path)
+                return _read(path, item)
         raise Reject("missing_audio", f"there is no {item.key}.wav or .flac")
 
 
@@ -209,11 +232,17 @@ def system_of(name: str, device: str) -> System:
     raise UserError(f"--system {name}: is none of these: {FORMS}")
 
 
-def _read(path: Path) -> Given:
+def _read(path: Path, item: Item) -> Given:
+    """Return a file's sound, but no more of it than could fit the mixture: a header may claim any length."""
     try:
-        return Given(*soundfile.read(path, dtype="float32", always_2d=True))
+        with soundfile.SoundFile(path) as file:
+            most = math.ceil((len(item.mixture) / item.rate + TOLERANCE_S) * file.samplerate) + 1
+            samples, rate = file.read(most, dtype="float32", always_2d=True), file.samplerate
     except soundfile.LibsndfileError as error:
         raise Reject("not_audio", f"{path.name}: {_line(error.error_string)}") from None
+    if len(samples) == most:
+        raise Reject("wrong_length", f"is longer than the mixture by more than {TOLERANCE_S:g} s")
+    return Given(samples, rate)
 
 
 def _line(text: str) -> str:

@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.catalog.query import render
+from trainers.evaluating.items import EXTRACTION
 from trainers.evaluating.summary import SYSTEM
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 
-WORDS = {SYSTEM: "the system", "mixture": "mixture", "silence": "silence", "ideal_ratio_mask": "ideal ratio mask"}
+WORDS = {
+    SYSTEM: "the system",
+    "mixture": "mixture",
+    "half_mixture": "half the mixture",
+    "silence": "silence",
+    "ideal_ratio_mask": "ideal ratio mask",
+}
 """System -> what tables call it."""
 
 OTHERS = (("below", "at −∞"), ("above", "at +∞"), ("unknown", "unknown"))
@@ -62,9 +69,10 @@ def notes(facts: Mapping[str, Any]) -> list[str]:
 
 def text_of(facts: Mapping[str, Any]) -> str:
     """Return the tables that the command prints: over all mixtures, and for each set where there are several."""
-    parts = [_text(facts, facts["all"], f"{facts['mixtures']:,} mixtures")]
+    what = "mixtures" if facts["task"] == EXTRACTION else f"mixtures, {facts['task']}"
+    parts = [_text(facts, facts["all"], f"{facts['mixtures']:,} {what}")]
     if len(facts["by_set"]) > 1:
-        parts += [_text(facts, own, f"{label}, {own['mixtures']:,} mixtures") for label, own in facts["by_set"].items()]
+        parts += [_text(facts, own, f"{label}, {own['mixtures']:,} {what}") for label, own in facts["by_set"].items()]
     return "\n\n".join(["\n\n".join(parts), *(["\n".join(lines)] if (lines := notes(facts)) else [])])
 
 

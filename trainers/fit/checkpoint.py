@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def save(workspace: Workspace, state: dict[str, Any]) -> None:
         state: tensors and plain values, as ``torch.load(weights_only=True)`` reads them.
     """
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(_named_once(state), buffer)
     with workspace.create(f"{FOLDER}/step-{state['step']:09d}.pt") as file:
         file.write(buffer.getbuffer())
     for name in _names(workspace)[:-KEPT]:
@@ -87,6 +88,18 @@ def read_weights(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise UserError(
             f"{path}: cannot be read as weights ({type(error).__name__}); name a file of a training"
         ) from None
+
+
+def _named_once(value: Any) -> Any:
+    """Return dicts and lists in which equal strings are one object, since pickle writes what is one object once.
+
+    Without this a checkpoint's bytes would tell whether its optimiser was itself read from a checkpoint.
+    """
+    if isinstance(value, str):
+        return sys.intern(value)
+    if type(value) is dict:  # a module's, which is a subclass, has a version beside its tensors and is always made anew
+        return {_named_once(key): _named_once(each) for key, each in value.items()}
+    return [_named_once(each) for each in value] if isinstance(value, list) else value
 
 
 def _names(workspace: Workspace) -> list[str]:

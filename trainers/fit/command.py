@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the command line asks for the arguments alone
 def add_train(commands: Any) -> None:
     """Add the command to the parser's commands."""
     command: argparse.ArgumentParser = commands.add_parser(
-        "train", help="train a separator on mixtures; train again to go on exactly where it stopped"
+        "train", help="train a separator, a tagger or a CLAP on shards; train again to go on exactly where it stopped"
     )
     command.add_argument("config", metavar="CONFIG", help="a training's YAML file")
     command.add_argument(
@@ -95,18 +95,26 @@ def _devices(device: str | None, devices: int | None) -> tuple[str, int]:
 def _summary(root: str, training: Training) -> str:
     from trainers.fit.history import read_history
 
-    judged = [line for line in read_history(root) if "judged" in line]
-    lines = [f"{root}: {training.fit.steps:,} steps"]
-    for line in judged[-1:]:
-        lines += [f"  held out, {name}: {_told(line['judged'][name])}" for name in ("sdri", "si_sdri")]
-    return "\n".join([*lines, f"  weights: {os.path.join(root, 'best.safetensors')}, last.safetensors beside it"])
+    judged = [line["judged"] for line in read_history(root) if "judged" in line]
+    lines = [f"{root}: {training.task}, {training.fit.steps:,} steps"]
+    for name, measured in judged[-1].items() if judged else ():
+        if isinstance(measured, dict) and "value" in measured:
+            lines.append(f"  held out, {name}: {_told(name, measured)}")
+    lines.append(f"  weights: {os.path.join(root, 'best.safetensors')}, last.safetensors beside it")
+    if os.path.isdir(served := os.path.join(root, "model")):
+        lines.append(f"  to be served: settings: {{weights: {served}}}")
+    return "\n".join(lines)
 
 
-def _told(measured: dict[str, Any]) -> str:
+def _told(name: str, measured: dict[str, Any]) -> str:
+    from trainers.measures.registry import MEASURES
+
     if measured["value"] is None:
         return "unknown"
-    interval = "" if measured["ci95"] is None else " [{:.2f}, {:.2f}]".format(*measured["ci95"])
-    return f"{measured['value']:.2f} dB{interval} over the mixture, of {measured['n']:,} mixtures"
+    known = MEASURES.get(name)
+    unit, digits = (f" {known.unit}", 2) if known is not None and known.unit else ("", 3)
+    interval = "" if measured["ci95"] is None else " [{:.{d}f}, {:.{d}f}]".format(*measured["ci95"], d=digits)
+    return f"{measured['value']:.{digits}f}{unit}{interval}, of {measured['n']:,}"
 
 
 def _count(text: str) -> int:

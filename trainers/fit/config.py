@@ -1,4 +1,4 @@
-"""The configuration of a training: a YAML file that determines it; where and on how many devices it runs is on the command line."""
+"""What all configurations of trainings hold; where and on how many devices a training runs is on the command line."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.section import Name, Seconds, Section
-from trainers.lass.config import QueriesConfig, SeparatorConfig
+from schemas.section import Name, Section
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -40,27 +39,14 @@ class Fit(Section):
     judge_every: Count = Field(500, description="steps between two judgements on held-out data")
 
 
-class Data(Section):
-    """Mixtures to train on, and held-out ones."""
-
-    folders: list[str] = Field(min_length=1, description="dataset folders and run folders, of one length and rate")
-    held_out: list[str] | None = Field(None, min_length=1, description="folders of held-out mixtures; null: the same")
-    set: Name = Field("mix", description="name of the set of mixtures")
-    split: Name = Field("train", description="split to train on")
-    held_out_split: Name = Field("val", description="split to judge on")
-    held_out_mixtures: Count = Field(200, description="so many held-out mixtures at most, drawn by the seed")
-    sounds: int = Field(3, ge=0, le=100, description="held-out mixtures that are kept to listen to")
-    crop_s: Seconds | None = Field(None, description="seconds of a random excerpt to train on; null: whole mixtures")
-
-
 class Training(Section):
-    """A training of a separator."""
+    """What a training of any task says; each task's own settings lie in its room.
 
+    Attributes:
+        task: a name out of :data:`trainers.fit.tasks.TASKS`.
+    """
+
+    task: str
     name: Name
     seed: int = Field(0, ge=0)
-    data: Data
-    separator: SeparatorConfig = SeparatorConfig()
-    queries: QueriesConfig = QueriesConfig()
-    loss: Literal["l1", "si_sdr"] = Field("l1", description="of waveforms: l1 is AudioSep's")
-    removal: Share = Field(0.0, description="share of the steps' samples that ask for all but the target")
     fit: Fit

@@ -24,7 +24,9 @@ class History:
     def __init__(self, workspace: Workspace, step: int) -> None:
         self.path = Path(workspace.path(NAME))
         kept = [line for line in _whole_lines(self.path) if json.loads(line)["step"] <= step]
-        workspace.write(NAME, "".join(kept).encode())
+        # Also where nothing changes: a disk that is full or cannot be written to is told of before anything is begun.
+        with workspace.create(NAME) as file:
+            file.write("".join(kept).encode())
 
     def write(self, line: dict[str, Any]) -> None:
         """Append a line, durably: a checkpoint that follows counts on it. ValueError for a number that JSON does not have."""

@@ -6,6 +6,7 @@ killed at any instant ends with the same bytes as an undisturbed one, with the s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, distributed, nn
 
-from pipelines.core.workspace import Workspace
+from pipelines.core.workspace import Workspace, is_host_fault
 from schemas.errors import RunStopped, UserError
 from schemas.ids import seed_for
 from trainers.fit import checkpoint
@@ -62,13 +63,19 @@ def fit(job: Job, fabric: Fabric) -> nn.Module:
 
     Raises:
         UserError: batch and devices do not fit, or the checkpoint is of another training.
-        RunStopped: loss or gradient is no number any more.
+        RunStopped: loss or gradient is no number any more, or the disk is full or cannot be written to.
     """
     run = _Run(job, fabric)
     state = checkpoint.latest(job.workspace)
     if state is not None:
         run.load(state)
-    return run.to_the_end()
+    try:
+        return run.to_the_end()
+    except OSError as error:
+        if not is_host_fault(error):
+            raise
+        where = os.fsdecode(error.filename) if error.filename else job.workspace.root  # TensorBoard's names are bytes
+        raise RunStopped(f"{where}: {error.strerror}; mend it and run the same command again") from error
 
 
 class _Run:

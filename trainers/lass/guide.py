@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainers.lass.spectra import unhalved
+
 HEADS = 4
 FRAMES = 16
 """Frames of a spectrogram, 160 ms, that become one token."""
@@ -54,7 +56,7 @@ class Guide(nn.Module):
         # A unit vector's numbers are small; at this scale they are as large as those of the tokens beside it.
         asked = self.asked(condition * math.sqrt(condition.shape[1]))[:, None]
         told = self.transformer(torch.cat([asked, heard], dim=1))[:, 0]
-        return functional.normalize(condition.float() + self.moved(told).float(), dim=1)
+        return functional.normalize(unhalved(condition) + unhalved(self.moved(told)), dim=1)
 
 
 def places(count: int, width: int, like: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainers.lass.spectra import unhalved
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 BOUND = 1e-8
@@ -28,21 +30,21 @@ def l1(estimate: Tensor, answer: Tensor) -> Tensor:
 def negative_si_sdr(estimate: Tensor, answer: Tensor) -> Tensor:
     """Return the mean of minus SI-SDR in dB, of zero-mean signals (Le Roux et al. 2019), within :data:`BOUND`.
 
-    A silent answer has no SI-SDR: it has no part in the mean, and where all are silent the loss is 0 and moves nothing. Use L1
-    to learn silence.
+    A silent answer has no SI-SDR: it counts as 0 and moves nothing. Use L1 to learn silence. It is not left out of the mean, since
+    ranks have different numbers of them, and the mean of their means would not be the whole batch's.
 
     Args:
         estimate: shape (B, T).
         answer: shape (B, T).
     """
-    estimate, answer = (signal - signal.mean(dim=1, keepdim=True) for signal in (estimate.float(), answer.float()))
+    estimate, answer = (signal - signal.mean(dim=1, keepdim=True) for signal in (unhalved(estimate), unhalved(answer)))
     energy = answer.square().sum(dim=1)
     known = energy > 0
     safe = torch.where(known, energy, torch.ones_like(energy))
     wanted = ((estimate * answer).sum(dim=1) / safe)[:, None] * answer
     unwanted = (estimate - wanted).square().sum(dim=1)
     ratio = (unwanted + BOUND * safe) / (wanted.square().sum(dim=1) + BOUND * safe)
-    return torch.where(known, 10.0 * ratio.log10(), 0.0).sum() / known.sum().clamp_min(1)
+    return torch.where(known, 10.0 * ratio.log10(), 0.0).mean()
 
 
 def embedding_l1(predicted: Tensor, wanted: Tensor) -> Tensor:
@@ -50,8 +52,7 @@ def embedding_l1(predicted: Tensor, wanted: Tensor) -> Tensor:
 
     Args:
         predicted: by the guide.
-        wanted: of the targets' sound; NaN where it is not known, as of a silent target: such rows have no part in the mean.
+        wanted: of the targets' sound; NaN where it is not known, as of a silent target: such rows count as 0 and move nothing.
     """
     known = wanted.isfinite().all(dim=1, keepdim=True)
-    difference = (predicted - torch.where(known, wanted, predicted.detach())).abs().mean(dim=1)
-    return difference.sum() / known.sum().clamp_min(1)
+    return functional.l1_loss(predicted, torch.where(known, wanted, predicted.detach()))

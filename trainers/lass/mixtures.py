@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from pipelines.core.commit import parse_marker
 from pipelines.core.workspace import Workspace
@@ -117,34 +116,41 @@ def mixtures_of(folders: Sequence[str], split: str, name: str, rate: int) -> Mix
     """Return the mixtures of one set and split of dataset folders and run folders, in this order.
 
     Raises:
-        UserError: a folder is neither, has no such set and split, or its first mixture is not at this rate.
+        UserError: a folder is neither, has no such set and split, or its first mixture is not at this rate or as long as the others'.
     """
     parts: list[Mixtures] = []
+    lengths: dict[int, str] = {}
     for text in folders:
         folder = Path(text).expanduser()
         if not folder.is_dir():
             raise UserError(f"{text}: no such folder; name a dataset folder or a run folder")
         parts.append((RunMixtures if (folder / "run.json").exists() else Mixtures)(folder, split, name))
-        if (found := parts[-1][0].sample_rate) != rate:
+        first = parts[-1][0]
+        if first.sample_rate != rate:
             raise UserError(
-                f"{text}: its mixtures are at {found} Hz, the separator at {rate}; set separator.sample_rate"
+                f"{text}: its mixtures are at {first.sample_rate} Hz, the separator at {rate}; set separator.sample_rate"
             )
+        lengths.setdefault(len(first.mixture), text)
+    if len(lengths) > 1:
+        told = ", ".join(f"{text} {length / rate:g} s" for length, text in lengths.items())
+        raise UserError(f"mixtures of several lengths cannot share a batch: {told}; train on folders of one length")
     return parts[0] if len(parts) == 1 else Joined(parts)
 
 
 def excerpt(batch: Batch, samples: int, seed: int, epoch: int) -> Batch:
     """Return a random excerpt of each mixture, the same of its target: a function of seed, epoch and key.
 
+    ValueError if the mixtures are shorter.
+
     Args:
         batch: of mixtures of one length.
-        samples: length of the excerpts; shorter mixtures end in zeros.
+        samples: length of the excerpts.
         seed: of the training.
         epoch: passes that are done; each draws anew.
     """
     length = batch.mixture.shape[1]
-    if length <= samples:
-        short = (0, samples - length)
-        return replace(batch, mixture=functional.pad(batch.mixture, short), target=functional.pad(batch.target, short))
+    if length < samples:
+        raise ValueError(f"an excerpt of {samples} samples of mixtures of {length}")
     starts = [seed_for(seed, "trainers.lass.excerpt", f"{epoch}:{key}") % (length - samples + 1) for key in batch.keys]
 
     def cut(sounds: Tensor) -> Tensor:

@@ -142,24 +142,25 @@ class Stored:
     revision: str | None = None
 
     def __call__(self, records: Sequence[Record], epoch: int, targets: Tensor | None = None) -> Tensor:
-        """Return the queries' embeddings; see :class:`Queries`. ``targets`` are not looked at.
+        """Return the queries' embeddings; see :class:`Queries`.
 
         Raises:
-            UserError: a sample has no ``query.npy``, or one of another length than the others.
+            UserError: a sample has no ``query.npy``, or one of another length than the others, or no ``target.npy`` that is asked for
+                though its target, if given, is not silent.
         """
         sounds = set(by_sound(records, self.text, self.seed, epoch))
         chosen = [
-            (record, TARGET if at in sounds and record.get(TARGET) is not None else QUERY)
+            (record, TARGET if at in sounds and _heard(record, targets, at) else QUERY)
             for at, record in enumerate(records)
         ]
         return _stacked([_vector(record, member) for record, member in chosen])
 
     def heard(self, records: Sequence[Record], targets: Tensor | None = None) -> Tensor:
-        """Return the targets' audio embeddings; NaN where a sample has none, as of a silent target."""
+        """Return the targets' audio embeddings; NaN where a sample has none. UserError if its target, if given, is not silent."""
         words = [_vector(record, QUERY) for record in records]
         found = [
-            _vector(record, TARGET) if record.get(TARGET) is not None else np.full_like(own, np.nan)
-            for record, own in zip(records, words, strict=True)
+            _vector(record, TARGET) if _heard(record, targets, at) else np.full_like(own, np.nan)
+            for at, (record, own) in enumerate(zip(records, words, strict=True))
         ]
         return _stacked(found)
 
@@ -195,6 +196,15 @@ def by_sound(records: Sequence[Record], text: float, seed: int, epoch: int) -> l
     if text >= 1.0:
         return []
     return [at for at, record in enumerate(records) if share_of(seed, "queries", epoch, record["mixture_id"]) >= text]
+
+
+def _heard(record: Record, targets: Tensor | None, at: int) -> bool:
+    """Say whether a record carries its target's embedding; UserError where it does not, though the target can be heard."""
+    held = record.get(TARGET) is not None
+    if not held and targets is not None and targets[at].any():
+        key = record.get("mixture_id", "a sample")
+        raise UserError(f"{key}: has no {TARGET}; mix with shards.embedder, or name queries.embedder")
+    return held
 
 
 def _vector(record: Record, member: str) -> Floats:

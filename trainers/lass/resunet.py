@@ -52,6 +52,8 @@ class Separator(nn.Module):
         _begin_plain(self.last)
         # Drawn last, so that with and without a guide the other weights begin alike.
         self.guide = Guide(bins, embedding, size.guide, size.layers) if guided else None
+        # Convolutions are faster where a place's channels lie together, on a CPU as on a GPU.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, mixture: Tensor, condition: Tensor, task: Tensor) -> Tensor:
         """Return the estimated answers, float32, shape (B, T).
@@ -77,7 +79,9 @@ class Separator(nn.Module):
         spectra = self.spectra(level_one)
         magnitudes = spectra.abs()[..., :-1]
         predicted = self.guide(magnitudes, condition) if self.guide is not None else None
-        maps = self._maps(magnitudes, (condition if predicted is None else predicted.detach()) + self.task(task))
+        asked = (condition if predicted is None else predicted.detach()) + self.task(task)
+        # A unit vector's numbers are small: left so, a layer's drawn weights would make hardly any difference between two queries.
+        maps = self._maps(magnitudes, asked * math.sqrt(self.embedding))
         # The bin at half the sample rate is not looked at; it is treated as its neighbour is.
         answers = masked(spectra, torch.cat([maps, maps[..., -1:]], dim=-1))
         return self.spectra.back(answers, mixture.shape[1]) * level, predicted
@@ -86,7 +90,7 @@ class Separator(nn.Module):
         """Return three unbounded maps, shape (B, 3, frames, bins), of magnitudes (B, frames, bins)."""
         frames, bins = magnitudes.shape[1:]
         x = self.norm(magnitudes.transpose(1, 2)).transpose(1, 2)[:, None]
-        x = self.first(filled(x, self.size.multiple))
+        x = self.first(filled(x, self.size.multiple)).contiguous(memory_format=torch.channels_last)
         kept = []
         for down in self.down:
             x, skip = down(x, condition)
@@ -94,7 +98,7 @@ class Separator(nn.Module):
         x = self.middle(x, condition)
         for up, skip in zip(self.up, reversed(kept), strict=True):
             x = up(x, skip, condition)
-        return self.last(x)[:, :, :frames, :bins]
+        return self.last(x)[:, :, :frames, :bins].contiguous()
 
 
 def _begin_plain(last: nn.ConvTranspose2d) -> None:

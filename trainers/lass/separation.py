@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from schemas.errors import UserError
 from schemas.ids import seed_for
-from trainers.fit.config import Training
 from trainers.fit.task import Batches, Row, Sound
-from trainers.lass.config import build
+from trainers.lass.config import SeparatorTraining, build
 from trainers.lass.mixtures import excerpt, mixtures_of
 from trainers.lass.objective import Objective
 from trainers.lass.queries import Embedded, Stored, queries
+from trainers.lass.spectra import window_and_hop
 from trainers.lass.tasks import EXTRACTION, REMOVAL, answers, drawn
 from trainers.loader import Batch, Loader, collated, order_of
 from trainers.measures.registry import MEASURES
@@ -45,7 +45,7 @@ class Separation:
             are of another length than the separator's.
     """
 
-    def __init__(self, training: Training, folder: str | Path, device: str) -> None:
+    def __init__(self, training: SeparatorTraining, folder: str | Path, device: str) -> None:
         self.training, data = training, training.data
         rate = training.separator.sample_rate
         self.mixtures = mixtures_of(data.folders, data.split, data.set, rate)
@@ -54,7 +54,7 @@ class Separation:
         order = order_of(len(self.held_out), seed_for(training.seed, "trainers.fit", "held out"), 0)
         self.judged: list[int] = order[: data.held_out_mixtures].tolist()
         self.queries: Embedded | Stored = queries(training.queries, Path(folder) / "embeddings", device, training.seed)
-        self._check_embedding()
+        self._check()
 
     def build(self) -> nn.Module:
         """Return the separator with its losses."""
@@ -75,8 +75,9 @@ class Separation:
         if training.data.crop_s is not None:
             batch = excerpt(batch, round(training.data.crop_s * training.separator.sample_rate), training.seed, epoch)
         task = drawn(batch.records, training.removal, training.seed, epoch)
-        condition = self.queries(batch.records, epoch, batch.target)
-        wanted = self.queries.heard(batch.records, batch.target) if training.separator.guided else None
+        condition = self._fitting(self.queries(batch.records, epoch, batch.target))
+        heard = self.queries.heard(batch.records, batch.target) if training.separator.guided else None
+        wanted = None if heard is None else self._fitting(heard)
         given = (batch.mixture, condition, task, answers(batch.mixture, batch.target, task), wanted)
         losses: dict[str, Tensor] = module(*(each if each is None else each.to(device) for each in given))
         return losses
@@ -137,17 +138,28 @@ class Separation:
         separator, by_words = self.kept(module), replace(self.queries, text=1.0)
         device = next(separator.parameters()).device
         tasks = torch.full((len(batch.keys),), task)
-        given = (batch.mixture, by_words(batch.records, 0), tasks)
+        given = (batch.mixture, self._fitting(by_words(batch.records, 0)), tasks)
         answer: Tensor = separator(*(each.to(device) for each in given))
         return answer.float().cpu()
 
-    def _check_embedding(self) -> None:
-        first = self.mixtures[0].record
-        found = self.queries.dimension or replace(self.queries, text=1.0)([first], 0).shape[1]
-        if found != self.training.separator.embedding:
+    def _check(self) -> None:
+        """Refuse excerpts that cannot be had, and queries that have no embeddings or those of another length."""
+        first, separator, crop_s = self.mixtures[0], self.training.separator, self.training.data.crop_s
+        least = window_and_hop(separator.sample_rate)[0]
+        if crop_s is not None and not least <= round(crop_s * separator.sample_rate) <= len(first.mixture):
+            bounds = [f"{samples / separator.sample_rate:g}" for samples in (least, len(first.mixture))]
             raise UserError(
-                f"separator.embedding: {self.training.separator.embedding} will not do: the queries' embeddings have {found} numbers"
+                f"data.crop_s: {crop_s:g} will not do: excerpts are of {bounds[0]} s, a window of the STFT, at least, and the "
+                f"mixtures have {bounds[1]} s"
             )
+        self._fitting(replace(self.queries, text=1.0)([first.record], 0))
+
+    def _fitting(self, embeddings: Tensor) -> Tensor:
+        """Return embeddings; UserError if they are of another length than the separator's."""
+        wanted, found = self.training.separator.embedding, embeddings.shape[1]
+        if wanted != found:
+            raise UserError(f"separator.embedding: {wanted} will not do: the queries' embeddings have {found} numbers")
+        return embeddings
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -18,7 +18,7 @@ def window_and_hop(sample_rate: int) -> tuple[int, int]:
 
 
 class Spectra(nn.Module):
-    """STFT and its inverse with a periodic Hann window, in float32 whatever autocast says; nothing here is learnt."""
+    """STFT and its inverse with a periodic Hann window, in full precision whatever autocast says; nothing here is learnt."""
 
     hann: Tensor
 
@@ -36,7 +36,7 @@ class Spectra(nn.Module):
         """Return the complex spectra, shape (B, T // hop + 1, bins + 1), of signals (B, T), T >= 1, zeros before and after."""
         with torch.autocast(signals.device.type, enabled=False):
             made = torch.stft(
-                signals.float(), self.window, self.hop, window=self.hann, pad_mode="constant", return_complex=True
+                unhalved(signals), self.window, self.hop, window=self.hann, pad_mode="constant", return_complex=True
             )
         return made.transpose(1, 2)
 
@@ -57,16 +57,21 @@ def masked(spectra: Tensor, maps: Tensor) -> Tensor:
         spectra: complex, shape (B, frames, bins).
         maps: real and unbounded, shape (B, 3, frames, bins).
     """
-    mask, real, imaginary = maps.float().unbind(dim=1)
+    mask, real, imaginary = unhalved(maps).unbind(dim=1)
     real, imaginary = torch.tanh(real), torch.tanh(imaginary)
     # Where both are zero there is no angle, and the magnitude fades with them rather than the gradient becoming infinite.
     scale = torch.sigmoid(mask) * torch.rsqrt(real.square() + imaginary.square() + 1e-10)
     return spectra * torch.complex(scale * real, scale * imaginary)
 
 
+def unhalved(values: Tensor) -> Tensor:
+    """Return values as float32, or float64 where they are: what autocast has halved is made whole before sound is made of it."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 def levelled(mixture: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mixtures (B, T) at RMS 1, in float32, and the RMS that each had, shape (B, 1); silence stays as it is."""
-    mixture = mixture.float()
+    """Return mixtures (B, T) at RMS 1, and the RMS that each had, shape (B, 1); silence stays as it is."""
+    mixture = unhalved(mixture)
     level = mixture.square().mean(dim=1, keepdim=True).sqrt()
     level = torch.where(level > 0, level, torch.ones_like(level))
     return mixture / level, level

@@ -44,7 +44,7 @@ def clap_score(estimate_windows: Sequence[ArrayLike], query_embeddings: ArrayLik
         query_embeddings: of each one's text, of unit length, shape (sounds, d).
 
     Returns:
-        Shape (sounds,); NaN where an embedding is.
+        Shape (sounds,); NaN where an embedding is, or a sound's windows cancel each other out.
 
     Raises:
         ValueError: there is not one text per sound, or the dimensions differ.
@@ -69,9 +69,13 @@ def clap_score_audio(estimate_windows: Sequence[ArrayLike], reference_windows: S
 
 
 def at_rate_of(model: Model, samples: ArrayLike, rate: int) -> Waveform:
-    """Return samples, shape (T,), at the rate that a model hears (soxr, HQ), clipped at full scale as a file would be."""
+    """Return samples, shape (T,), at the rate that a model hears (soxr, HQ), clipped at full scale as a file would be.
+
+    Raises:
+        ValueError: samples are integers, whose full scale is not 1.
+    """
     wanted = model.sample_rate or rate
-    sound = np.asarray(samples, dtype=np.float32)
+    sound = _floats(samples)
     made = sound if wanted == rate else soxr.resample(sound, rate, wanted, "HQ")
     # What is shorter than a sample at the new rate leaves none.
     return Waveform(np.clip(made if len(made) else sound[:1], -1.0, 1.0).astype(np.float32), wanted)
@@ -86,8 +90,11 @@ def windows_of(model: Embedder, sounds: ArrayLike, rate: int) -> list[Floats]:
         model: loaded; it is given all sounds at once, at its own rate.
         sounds: samples in [-1, 1]; what passes full scale is clipped.
         rate: Hz.
+
+    Raises:
+        ValueError: samples are integers, whose full scale is not 1.
     """
-    signals = [np.asarray(sound, dtype=np.float32) for sound in np.asarray(sounds, dtype=np.float32)]
+    signals = list(_floats(sounds))
     whole = [bool(np.isfinite(signal).all()) for signal in signals]
     good = [at_rate_of(model, signal, rate) for signal, fine in zip(signals, whole, strict=True) if fine]
     found = iter(embed(model, good) if good else [])
@@ -125,9 +132,17 @@ def same_space(scorer: Embedder, query_encoder: Embedder) -> bool:
     return bool(np.abs(cosines[0] - cosines[1]).max() < SAME)
 
 
+def _floats(samples: ArrayLike) -> NDArray[np.float32]:
+    given = np.asarray(samples)
+    if given.dtype.kind != "f":
+        raise ValueError(f"samples must be floats of full scale 1, not {given.dtype}; divide them by theirs")
+    return given.astype(np.float32, copy=False)
+
+
 def _pooled(windows: Sequence[ArrayLike]) -> Floats:
     means = [np.asarray(own, dtype=np.float64).mean(axis=0) for own in windows]
-    return np.stack([mean / np.linalg.norm(mean) for mean in means]) if means else np.zeros((0, 0))
+    with np.errstate(invalid="ignore"):  # windows that cancel each other out have no direction
+        return np.stack([mean / np.linalg.norm(mean) for mean in means]) if means else np.zeros((0, 0))
 
 
 def _cosines(one: Floats, two: Floats) -> Floats:

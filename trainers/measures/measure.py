@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.measures.intervals import estimate, pivotal
+from trainers.measures.intervals import estimate, of_mean, pivotal
 
 Floats = NDArray[np.float64]
 Rows = Floats | list[Floats]
@@ -108,7 +108,7 @@ def _of_values(values: Floats, seed: int) -> dict[str, Any]:
     finite, known = values[np.isfinite(values)], values[~np.isnan(values)]
     with np.errstate(invalid="ignore"):  # the median of -inf and +inf is none
         median = float(np.median(known)) if len(known) else float("nan")
-    return estimate(lambda drawn: float(finite[drawn].mean()), len(finite), seed) | {
+    return of_mean(finite, seed) | {
         "unknown": len(values) - len(known),
         "below": int(np.sum(values == -np.inf)),
         "above": int(np.sum(values == np.inf)),

@@ -65,11 +65,27 @@ _TAPS = "BSS Eval 3, 512 taps, the rest of the mixture being the other source"
 _UNIT = "of embeddings of unit length"
 
 MEASURES: dict[str, Measure] = {
-    "sdr": Measure("SDR", "plain SNR", "dB", True, separation.sdr, _ONE, _PLAIN),
-    "sdri": Measure("SDRi", "plain SNR over the mixture's", "dB", True, separation.sdr_improvement, _MIXED, _PLAIN),
-    "si_sdr": Measure("SI-SDR", "of zero-mean signals", "dB", True, separation.si_sdr, _ONE, _ROUX),
+    "sdr": Measure("SDR", "plain SNR", "dB", True, separation.sdr, _ONE, _PLAIN, on_device=True),
+    "sdri": Measure(
+        title="SDRi",
+        variant="plain SNR over the mixture's",
+        unit="dB",
+        higher_is_better=True,
+        function=separation.sdr_improvement,
+        needs=_MIXED,
+        source=_PLAIN,
+        on_device=True,
+    ),
+    "si_sdr": Measure("SI-SDR", "of zero-mean signals", "dB", True, separation.si_sdr, _ONE, _ROUX, on_device=True),
     "si_sdri": Measure(
-        "SI-SDRi", "of zero-mean signals, over the mixture's", "dB", True, separation.si_sdr_improvement, _MIXED, _ROUX
+        title="SI-SDRi",
+        variant="of zero-mean signals, over the mixture's",
+        unit="dB",
+        higher_is_better=True,
+        function=separation.si_sdr_improvement,
+        needs=_MIXED,
+        source=_ROUX,
+        on_device=True,
     ),
     "bss_sdr": Measure("BSS SDR", _TAPS, "dB", True, separation.bss_eval, _MIXED, _VINCENT, column=0),
     "bss_sir": Measure("BSS SIR", _TAPS, "dB", True, separation.bss_eval, _MIXED, _VINCENT, column=1),
@@ -82,6 +98,7 @@ MEASURES: dict[str, Measure] = {
         function=suppression,
         needs=(*_MIXED, "rate"),
         source="Earloom",
+        on_device=True,
     ),
     "lsd": Measure(
         title="LSD",

@@ -1,8 +1,9 @@
 """Separation measures in decibels: SDR, SI-SDR, their improvements, and BSS Eval's SDR, SIR and SAR.
 
 Several numbers in the literature are called "SDR", so each function here names its variant. All of them take
-numpy arrays or detached CPU torch tensors, compute in float64, and are better the higher they are. Common
-rules:
+arrays or tensors, compute in float64, give numpy arrays, and are better the higher they are. SDR, SI-SDR and
+their improvements sum samples on the device that tensors are on; BSS Eval is of SciPy's and takes those of the
+CPU alone. Common rules:
 
 * a silent (all zero) reference gives NaN: how well nothing was recovered is unknown, not bad;
 * a NaN or an infinity among the samples gives NaN;
@@ -13,20 +14,26 @@ rules:
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, linalg
+from torch import Tensor
 
 Floats = NDArray[np.float64]
+Samples = ArrayLike | Tensor
 
 TAPS = 512
 """Length in samples of the filter that BSS Eval forgives, as in its reference implementation, version 3."""
 
 _ROUNDING = 1e-30
 
+_CONSTANT = 1e-24
+"""Share of its energy that rounding may leave of a constant whose mean is taken away."""
 
-def sdr(estimate: ArrayLike, reference: ArrayLike) -> Floats:
+
+def sdr(estimate: Samples, reference: Samples) -> Floats:
     """Return the signal-to-distortion ratio as AudioSep and DCASE 2024 task 9 define it, a plain SNR, in dB.
 
     ``10 log10(|s|^2 / |s - e|^2)``: every deviation is distortion, also a wrong gain or a delay. A silent
@@ -48,7 +55,7 @@ def sdr(estimate: ArrayLike, reference: ArrayLike) -> Floats:
         return np.where(energy > 0, _ratio_db(energy, _energy(ref - est)), np.nan)
 
 
-def sdr_improvement(estimate: ArrayLike, reference: ArrayLike, mixture: ArrayLike) -> Floats:
+def sdr_improvement(estimate: Samples, reference: Samples, mixture: Samples) -> Floats:
     """Return SDRi in dB: :func:`sdr` of the estimate minus :func:`sdr` of the unprocessed mixture.
 
     NaN where the mixture equals the reference: there was nothing to improve. Shapes and errors as in
@@ -57,7 +64,7 @@ def sdr_improvement(estimate: ArrayLike, reference: ArrayLike, mixture: ArrayLik
     return _improvement(sdr(estimate, reference), sdr(mixture, reference))
 
 
-def si_sdr(estimate: ArrayLike, reference: ArrayLike) -> Floats:
+def si_sdr(estimate: Samples, reference: Samples) -> Floats:
     """Return the scale-invariant SDR in dB, of zero-mean signals.
 
     Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019: ``10 log10(|a s|^2 / |a s - e|^2)`` with
@@ -78,13 +85,13 @@ def si_sdr(estimate: ArrayLike, reference: ArrayLike) -> Floats:
     est, ref = (_centred(signal) for signal in signals_of(estimate, reference))
     energy = _energy(ref)
     with np.errstate(invalid="ignore", over="ignore"):
-        gain = np.sum(est * ref, axis=-1) / np.where(energy > 0, energy, np.nan)
+        gain = (est * ref).sum(-1) / (ref * ref).sum(-1)
         scaled = gain[..., None] * ref
         ratio = _ratio_db(_energy(scaled), _energy(scaled - est))
     return np.where((_energy(est) == 0) & (energy > 0), -np.inf, ratio)
 
 
-def si_sdr_improvement(estimate: ArrayLike, reference: ArrayLike, mixture: ArrayLike) -> Floats:
+def si_sdr_improvement(estimate: Samples, reference: Samples, mixture: Samples) -> Floats:
     """Return SI-SDRi in dB: :func:`si_sdr` of the estimate minus :func:`si_sdr` of the unprocessed mixture.
 
     NaN where the mixture is the reference up to gain and offset. Shapes and errors as in :func:`si_sdr`.
@@ -166,30 +173,49 @@ def bss_eval(estimate: ArrayLike, reference: ArrayLike, mixture: ArrayLike) -> F
     return np.array(found, dtype=np.float64).reshape(*est.shape[:-1], 3)
 
 
-def signals_of(*signals: ArrayLike) -> list[Floats]:
-    """Return signals as float64. Raises ValueError where their shapes differ, or are not (..., samples)."""
-    arrays = [np.asarray(signal, dtype=np.float64) for signal in signals]
-    shapes = {array.shape for array in arrays}
+def signals_of(*signals: Samples) -> list[Any]:
+    """Return signals as float64: tensors of another device than the CPU stay there, all else is numpy's.
+
+    The sums of numpy do not depend on what else is in a batch, nor on the number of threads.
+
+    Raises:
+        ValueError: their shapes differ, or are not (..., samples).
+    """
+    arrays = [_float64(signal) for signal in signals]
+    shapes = {tuple(array.shape) for array in arrays}
     if len(shapes) != 1 or () in shapes:
         found = " and ".join(map(str, sorted(shapes)))
         raise ValueError(f"signals must have one shape (..., samples), not {found}")
     return arrays
 
 
-def _energy(signal: Floats) -> Floats:
-    with np.errstate(over="ignore"):
-        energy = np.sum(np.square(signal), axis=-1)
+def here(values: Any) -> Floats:
+    """Return an array or a tensor as numpy's."""
+    found: Floats = values.cpu().numpy() if isinstance(values, Tensor) else values
+    return found
+
+
+def _float64(signal: Samples) -> Any:
+    if not isinstance(signal, Tensor):
+        return np.asarray(signal, dtype=np.float64)
+    wide = signal.detach().double()
+    return wide.numpy() if wide.device.type == "cpu" else wide
+
+
+def _energy(signal: Any) -> Floats:
+    with np.errstate(over="ignore", invalid="ignore"):
+        energy = here((signal * signal).sum(-1))
     return np.where(np.isfinite(energy), energy, np.nan)
 
 
-def _centred(signal: Floats) -> Floats:
+def _centred(signal: Any) -> Any:
     """Return the signal without its mean; what rounding leaves of a constant is taken for zero."""
     if signal.shape[-1] == 0:
         return signal
     with np.errstate(invalid="ignore", over="ignore"):
-        centred = signal - signal.mean(axis=-1, keepdims=True)
-    peak = np.abs(signal).max(axis=-1, keepdims=True)
-    return np.where(np.abs(centred).max(axis=-1, keepdims=True) <= 1e-12 * peak, 0.0, centred)
+        centred = signal - signal.mean(-1)[..., None]
+        left = (centred * centred).sum(-1) <= _CONSTANT * (signal * signal).sum(-1)
+        return centred * ~left[..., None]
 
 
 def _ratio_db(wanted: Floats, unwanted: Floats) -> Floats:

@@ -34,6 +34,9 @@ MELS: dict[int, tuple[int, int, int]] = {16000: (512, 160, 8000), 32000: (1024, 
 
 BANDS, LOWEST_HZ, CLAMP = 64, 50, 1e-5
 
+ROUNDING = 1e-30
+"""Mean squared difference of two pictures that float64 leaves between equal ones."""
+
 
 def lsd(estimate: Samples, reference: Samples, rate: int) -> Floats:
     """Return the log-spectral distance in dB, >= 0, lower is better, silence-safe.
@@ -102,22 +105,28 @@ def psnr_audioldm_eval(estimate: Samples, reference: Samples, rate: int) -> Floa
     +inf, which the tool leaves out of its mean.
 
     Args:
-        estimate: samples, shape (..., T), T more than half a window.
+        estimate: samples, floats of full scale 1, shape (..., T).
         reference: samples of the true source, same shape.
         rate: 16000 or 32000 Hz; others are resampled to one of these first.
 
     Returns:
-        Decibels, shape (...).
+        Decibels, shape (...); NaN of sounds no longer than half a window, 16 ms.
 
     Raises:
-        ValueError: the shapes differ, or the tool has no bands for the rate.
+        ValueError: the shapes differ, samples are integers, whose full scale is not 1, or the tool has no bands for the rate.
     """
     if rate not in MELS:
         raise ValueError(f"audioldm_eval compares mel bands at 16000 or 32000 Hz, not at {rate}; resample first")
+    for signal in (estimate, reference):
+        kind = signal.dtype if isinstance(signal, Tensor) else np.asarray(signal).dtype
+        if not (kind.is_floating_point if isinstance(kind, torch.dtype) else kind.kind == "f"):
+            raise ValueError(f"samples must be floats of full scale 1, not {kind}; divide them by theirs")
 
     def ratio(est: Tensor, ref: Tensor) -> float:
+        if len(est) <= MELS[rate][0] // 2:  # nothing can be mirrored
+            return float("nan")
         error = (_picture(est, rate) - _picture(ref, rate)).square().mean()
-        return float(-10 * error.log10())
+        return float(-10 * torch.where(error > ROUNDING, error, 0.0).log10())
 
     return _each(ratio, estimate, reference)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import Any
 
-from trainers.measures.separation import signals_of
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.measures.separation import Samples, here, signals_of
 
 Floats = NDArray[np.float64]
 
@@ -16,7 +18,7 @@ SILENT_DB = 40.0
 """Decibels that the target lies below the mixture, in a frame in which it counts as silent."""
 
 
-def suppression(estimate: ArrayLike, reference: ArrayLike, mixture: ArrayLike, rate: int) -> Floats:
+def suppression(estimate: Samples, reference: Samples, mixture: Samples, rate: int) -> Floats:
     """Return the energy suppression where the target is silent, in dB, higher is better.
 
     ``10 log10(|x|^2 / |e|^2)`` over the frames of 100 ms in which the mixture ``x`` sounds and the target lies at least 40 dB below
@@ -36,14 +38,20 @@ def suppression(estimate: ArrayLike, reference: ArrayLike, mixture: ArrayLike, r
     Raises:
         ValueError: the shapes differ.
     """
-    signals = signals_of(estimate, reference, mixture)
     frame = max(1, round(FRAME_S * rate))
-    beyond = [(0, 0)] * (signals[0].ndim - 1) + [(0, -signals[0].shape[-1] % frame)]
-    est, ref, mix = (
-        np.square(np.pad(signal, beyond)).reshape(*signal.shape[:-1], -1, frame).sum(axis=-1) for signal in signals
-    )
+    est, ref, mix = (_energies(signal, frame) for signal in signals_of(estimate, reference, mixture))
     silent = (mix > 0) & (ref <= 10 ** (-SILENT_DB / 10) * mix)
     finite = np.all([np.isfinite(each).all(axis=-1) for each in (est, ref, mix)], axis=0)
     left, given = (np.sum(each, axis=-1, where=silent) for each in (est, mix))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(finite & (given > 0), 10 * np.log10(given / left), np.nan)
+
+
+def _energies(signal: Any, frame: int) -> Floats:
+    """Return the energy of each frame, shape (..., frames), on the CPU; the last one may be shorter."""
+    whole = signal.shape[-1] - signal.shape[-1] % frame
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = signal * signal
+        frames = squares[..., :whole].reshape(*signal.shape[:-1], whole // frame, frame).sum(-1)
+        rest = squares[..., whole:].sum(-1)[..., None]
+    return np.concatenate([here(frames), here(rest)], axis=-1)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,24 @@ import soundfile
 import torch
 from evaluation_sets import RATE, Asked, dataset_of, list_of, some, written
 from llm_server import Answer, Server
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from toy_models import Pitch
 
-from pipelines.core.workspace import Workspace
+from pipelines.core.workspace import Workspace, open_workspace
 from schemas.errors import RunStopped, UserError
 from taggers import registry
+from trainers.evaluating.checkpoint import TRAINED_WITH
 from trainers.evaluating.command import add_evaluate, run_evaluate
-from trainers.evaluating.sets import open_sets
+from trainers.evaluating.evaluate import evaluate
+from trainers.evaluating.judging import Judge
+from trainers.evaluating.sets import OfShards, open_sets
+from trainers.evaluating.systems import Function
 from trainers.fit.checkpoint import write_weights
 from trainers.fit.read import parse_training
-from trainers.lass.config import build
+from trainers.lass.config import SeparatorTraining, build
 from trainers.measures.registry import MEASURES
+from trainers.measures.separation import sdr
 
 FILES = ("results.json", "results.csv", "rejects.csv", "index.html")
 
@@ -110,6 +118,9 @@ def test_the_numbers_are_those_of_the_measures_over_the_mixtures(folder: Path, t
     assert facts["all"]["system"]["sdri"]["value"] == 0
     assert facts["all"]["silence"]["sdr"]["value"] == 0
     assert (facts["all"]["silence"]["si_sdr"]["value"], facts["all"]["silence"]["si_sdr"]["below"]) == (None, 6)
+    assert facts["all"]["half_mixture"]["sdri"]["value"] > 0
+    assert facts["all"]["half_mixture"]["si_sdri"]["value"] == pytest.approx(0, abs=1e-6)
+    assert facts["task"] == "extraction"
     assert facts["all"]["ideal_ratio_mask"]["sdri"]["value"] > 40
     assert facts["measures"]["sdri"] == {
         "title": "SDRi",
@@ -145,7 +156,7 @@ def test_groups_are_by_set_policy_and_class_and_a_class_holds_its_own_mixtures(f
     ]
     assert facts["by_class"]["Whistle"]["system"]["sdr"]["value"] == pytest.approx(np.mean(high))
     assert {"set/mix/test, 6 mixtures", "esc50, 4 mixtures"} <= set(re.findall(r"\S+, \d mixtures", printed))
-    assert len(rows(tmp_path / "out")) == 4 * 10
+    assert len(rows(tmp_path / "out")) == 5 * 10
 
 
 def test_the_same_inputs_give_the_same_bytes_kept_or_not_and_in_whatever_order_shards_hold_them(tmp_path: Path) -> None:
@@ -253,6 +264,27 @@ def test_clapscores_through_the_systems_own_query_encoder_are_flagged(
     assert "fad" not in rows(tmp_path / "out")[0]
 
 
+def test_removal_is_measured_against_all_but_what_the_query_names(folder: Path, tmp_path: Path) -> None:
+    printed = run(tmp_path / "out", "evaluation_sets:without", folder, task="removal", measures="sdri,suppression")
+    facts, (items,) = told(tmp_path / "out"), open_sets([str(folder)], "test")
+    assert "6 mixtures, removal" in printed
+    assert facts["task"] == "removal"
+    assert facts["all"]["system"]["sdri"]["value"] > 40
+    assert "all but the sound that the query names" in (tmp_path / "out" / "index.html").read_text()
+    mixed = [float(sdr(item.mixture, item.mixture - item.target)) for item in items]
+    run(tmp_path / "out", "evaluation_sets:without", folder, task="removal", measures="sdr")
+    assert told(tmp_path / "out")["all"]["mixture"]["sdr"]["value"] == pytest.approx(np.mean(mixed), rel=1e-9)
+
+
+def test_answers_to_one_task_do_not_serve_the_other(folder: Path, tmp_path: Path) -> None:
+    run(tmp_path / "out", "evaluation_sets:without", folder, measures="sdri")
+    first = held(tmp_path / "out")
+    run(tmp_path / "out", "evaluation_sets:without", folder, measures="sdri", task="removal")
+    assert told(tmp_path / "out")["all"]["system"]["sdri"]["value"] > 40
+    run(tmp_path / "out", "evaluation_sets:without", folder, measures="sdri")
+    assert held(tmp_path / "out") == first
+
+
 def test_kl_is_taken_through_a_listener(folder: Path, tmp_path: Path) -> None:
     run(tmp_path / "out", "evaluation_sets:band", folder, listener="signal", measures="kl_sigmoid")
     facts = told(tmp_path / "out")
@@ -269,8 +301,8 @@ def test_answers_are_asked_of_an_endpoint_once_for_each_sound(tmp_path: Path) ->
         folder = dataset_of(tmp_path / "set", Asked(1), Asked(2))
         for _ in range(2):
             run(tmp_path / "out", "evaluation_sets:band", folder, endpoint=str(place), measures="answer_similarity")
-        # Two targets, mixtures, answers and oracles, and one silence.
-        assert len(server.chats) == 9
+        # Two targets, mixtures, halves, answers and oracles, and one silence.
+        assert len(server.chats) == 11
     finally:
         server.close()
     facts = told(tmp_path / "out")
@@ -297,6 +329,10 @@ def test_answers_are_asked_of_an_endpoint_once_for_each_sound(tmp_path: Path) ->
         ({"listener": "{use: signal, settings: {loud: 1}}"}, "has no setting 'loud'"),
         ({"endpoint": "none.yaml"}, r"cannot be read \(FileNotFoundError\)"),
         ({"split": "val"}, "holds no split 'val'"),
+        (
+            {"measures": "clap_score", "embedder": "pitch", "task": "removal"},
+            "clap_score compares with the query, which names what --task removal takes away",
+        ),
     ],
 )
 def test_a_mistake_is_told_in_one_line(folder: Path, tmp_path: Path, more: dict[str, str], words: str) -> None:
@@ -339,7 +375,15 @@ def test_the_page_stands_alone_and_lets_one_hear_a_fair_few(folder: Path, tmp_pa
     assert len(cards) == len(set(cards)) == 8
     assert sum(card.startswith("mix-") for card in cards) in (3, 4, 5), "spread over sets and policies"
     assert page.count("<audio") == 4 * 8
-    for name in ("the mixture", "SDRi dB ↑", "plain SNR over the mixture", "By policy", "By class of the target"):
+    for name in (
+        "the mixture",
+        "half the mixture",
+        "the sound that the query names",
+        "SDRi dB ↑",
+        "plain SNR over the mixture",
+        "By policy",
+        "By class of the target",
+    ):
         assert name in page
     assert str(tmp_path) not in page
     assert str(tmp_path) not in (tmp_path / "out" / "results.json").read_text()
@@ -383,21 +427,39 @@ def test_an_evaluation_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     assert not list(out.rglob(".tmp-*"))
 
 
-def trained(folder: Path, rate: int, embedder: str | None) -> torch.nn.Module:
+def test_a_set_without_a_mixture_is_no_set_to_evaluate_on(folder: Path, tmp_path: Path) -> None:
+    (items,) = open_sets([str(folder)], "test")
+    assert isinstance(items, OfShards)
+    nothing = replace(items, mixtures=[])  # type: ignore[arg-type]
+    judge = Judge(("sdr",), "cpu", str(tmp_path / "out"))
+    with pytest.raises(UserError, match="holds no mixture; there is nothing to evaluate on"):
+        evaluate(open_workspace(str(tmp_path / "out")), Function("evaluation_sets:same"), [nothing], judge)
+
+
+def trained(
+    folder: Path, rate: int, embedder: str | None, removal: float = 0.0, trained_with: str | None = None
+) -> torch.nn.Module:
     """Write an untrained separator as a training does; return it."""
     training = parse_training(
         {
+            "task": "separation",
             "name": "tiny",
             "data": {"folders": ["here"]},
             "separator": {"size": "tiny", "sample_rate": rate, "embedding": Pitch.dimension},
             "queries": {"embedder": {"use": embedder} if embedder else None},
+            "removal": removal,
             "fit": {"steps": 1, "warm_up": {"steps": 0}},
         },
         "a test",
     )
+    assert isinstance(training, SeparatorTraining)
     torch.manual_seed(0)
     separator = build(training.separator).eval()
     write_weights(Workspace(str(folder)), "last.safetensors", separator, training.model_dump(mode="json"))
+    if trained_with is not None:
+        path = folder / "last.safetensors"
+        with safe_open(path, "pt") as file:
+            save_file(load_file(path), path, {**file.metadata(), TRAINED_WITH: trained_with})
     return separator
 
 
@@ -429,6 +491,38 @@ def test_a_checkpoint_that_was_trained_on_stored_embeddings_is_asked_by_them(fol
     assert (told(tmp_path / "out")["answered"], told(tmp_path / "out")["system"]["query_encoder"]) == (2, None)
     with pytest.raises(UserError, match=r"has no query.npy; mix with shards.embedder"):
         run(tmp_path / "more", weights, folder, measures="sdr", device="cpu")
+
+
+def test_embeddings_that_samples_hold_are_told_by_the_model_that_made_them(tmp_path: Path) -> None:
+    trained(tmp_path / "fit", RATE, None)
+    own, weights = [Asked(1, embedder="1"), Asked(2, "high", embedder="1")], str(tmp_path / "fit")
+    embedded = dataset_of(tmp_path / "set", *own)
+    more: dict[str, str] = {"measures": "clap_score", "device": "cpu"}
+    for scorer, circular in (("pitch", True), ("turned", False)):
+        run(tmp_path / scorer, weights, embedded, embedder=scorer, **more)
+        assert told(tmp_path / scorer)["system"]["query_encoder"] == "1"
+        assert told(tmp_path / scorer)["measures"]["clap_score"]["circular"] is circular
+    theirs = dataset_of(tmp_path / "theirs", Asked(3, embedder="2"))
+    with pytest.raises(UserError, match=r"was trained with embeddings of 1, and theirs/mix/test holds those of 2"):
+        run(tmp_path / "both", weights, embedded, theirs, measures="sdr", device="cpu")
+    trained(tmp_path / "told", RATE, None, trained_with="1")
+    with pytest.raises(UserError, match=r"was trained with embeddings of 1, and theirs/mix/test holds those of 2"):
+        run(tmp_path / "alone", str(tmp_path / "told"), theirs, measures="sdr", device="cpu")
+    run(tmp_path / "fits", str(tmp_path / "told"), embedded, measures="sdr", device="cpu")
+
+
+def test_a_checkpoint_is_asked_for_removal_if_it_was_trained_for_it(folder: Path, tmp_path: Path) -> None:
+    separator = trained(tmp_path / "fit", RATE, "pitch", removal=0.5)
+    run(tmp_path / "out", str(tmp_path / "fit"), folder, measures="sdr", device="cpu", task="removal")
+    item = next(iter(open_sets([str(folder)], "test")[0]))
+    given = (torch.from_numpy(item.mixture.copy())[None], torch.from_numpy(Pitch().embed_text([item.query])))
+    with torch.inference_mode():
+        wanted = separator(*given, torch.tensor([1]))[0].numpy()
+    (kept,) = (tmp_path / "out" / "estimates").rglob(f"{item.key}.wav")
+    np.testing.assert_allclose(soundfile.read(kept, dtype="float32")[0], wanted, atol=1e-6)
+    trained(tmp_path / "other", RATE, "pitch")
+    with pytest.raises(UserError, match="was trained for extraction alone; leave --task removal out"):
+        run(tmp_path / "none", str(tmp_path / "other"), folder, measures="sdr", device="cpu", task="removal")
 
 
 def test_a_file_that_is_no_trainings_is_no_system(folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,31 @@ def test_what_cannot_be_compared_is_refused_with_its_reason(item: Item) -> None:
     )
     assert refused(item, np.zeros(0))[0] == "wrong_shape"
     assert refused(item, np.zeros((2, 3, 4))) == ("wrong_shape", "has shape (2, 3, 4), not (samples,)")
-    assert refused(item, "sound")[0] == "wrong_shape"
-    assert refused(item, torch.ones(RATE, requires_grad=True)) == (
-        "wrong_shape",
-        "is no array of numbers (RuntimeError)",
-    )
+    assert refused(item, np.zeros(RATE), 2 * RATE)[0] == "wrong_length"
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ("sound", "holds <U5, not floats of full scale 1"),
+        (None, "holds object, not floats"),
+        ([[1.0], [1.0, 2.0]], r"is no array of numbers \(ValueError\)"),
+        (np.full(RATE, 3, np.int16), "holds int16, not floats of full scale 1"),
+        (torch.full((RATE,), 3), "holds int64, not floats"),
+        (np.full(RATE, 0.1 + 0.1j), "holds complex128, not floats"),
+    ],
+)
+def test_what_is_no_float_is_not_taken_for_one(item: Item, made: Any, words: str) -> None:
+    error, message = refused(item, made)
+    assert error == "wrong_type"
+    assert re.match(words, message)
+
+
+def test_a_tensor_with_gradients_or_of_half_precision_is_an_answer(item: Item) -> None:
+    answer = torch.from_numpy(item.mixture.copy()).requires_grad_()
+    np.testing.assert_array_equal(fitted(Given(answer, RATE), item).samples, item.mixture)
+    np.testing.assert_allclose(fitted(Given(answer.bfloat16(), RATE), item).samples, item.mixture, atol=4e-3)
+
+
+def test_what_32_bits_cannot_hold_is_not_finite(item: Item) -> None:
+    assert refused(item, np.full(RATE, 1e300))[0] == "not_finite"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ pytest.importorskip("lightning", reason="the extra `train` is not installed")
 from evaluation_sets import RATE, Asked, band, dataset_of, written
 
 from schemas.errors import Reject, RunStopped, UserError
+from trainers.evaluating.fitting import fitted
 from trainers.evaluating.items import Item
 from trainers.evaluating.sets import open_sets
-from trainers.evaluating.systems import Command, Folder, Function, System, system_of
+from trainers.evaluating.systems import Command, Folder, Function, System, _read, system_of
 
 COPY = "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])"
 
@@ -97,6 +99,75 @@ def test_a_command_that_fails_says_why_without_the_machines_paths(items: list[It
     assert refused(python("pass"), items[0]) == ("system_failed", "exit code 0, and nothing is written to {out}")
     error, message = refused(python('import sys; open(sys.argv[2], "w").write("no sound")'), items[0])
     assert (error, message.partition(":")[0]) == ("not_audio", "out.wav")
+
+
+def test_a_function_that_ends_the_process_fails_and_its_mixture_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, items: list[Item]
+) -> None:
+    (tmp_path / "a_quitter.py").write_text("def quit(mixture, rate, query):\n    raise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert refused(Function("a_quitter:quit"), items[0]) == ("system_failed", "SystemExit: 3")
+
+
+def test_a_command_is_told_its_task_and_the_sentences_of_the_sample(items: list[Item], tmp_path: Path) -> None:
+    told, said = tmp_path / "told.txt", {"instruction_remove": "Remove the whistle."}
+    wrote = f'import sys; open("{told}", "w").write("|".join(sys.argv[3:])); ' + COPY
+    item = replace(items[0], record=items[0].record | said)
+    python(wrote, "{task}", "{instruction_remove}")(item)
+    assert told.read_text() == "extraction|Remove the whistle."
+    assert refused(python(wrote, "{instruction_extract}"), item) == (
+        "no_words",
+        "the mixture holds no instruction_extract",
+    )
+    python(wrote, "{task}", "{query}")(replace(item, task="removal"))
+    assert told.read_text() == "removal|low"
+    for words in ("{query}", "{task} {instruction_remove}"):
+        with pytest.raises(UserError, match=r"for --task removal it must hold \{task\}, and no instruction"):
+            python(wrote, words)(replace(item, task="removal"))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import os, sys; os.mkfifo(sys.argv[2])", "nothing is written"),
+        ("import os, sys; os.mkdir(sys.argv[2])", "nothing is written"),
+        ("import sys; sys.stderr.buffer.write(bytes([99, 233, 10])); sys.exit(2)", "exit code 2: c\ufffd"),
+    ],
+)
+def test_what_a_command_leaves_that_is_no_file_or_no_text_is_its_failure(
+    items: list[Item], code: str, words: str
+) -> None:
+    error, message = refused(python(code), items[0])
+    assert error == "system_failed"
+    assert words in message
+
+
+def test_words_that_no_command_line_holds_cost_their_mixture(items: list[Item]) -> None:
+    odd = replace(items[0], query="a \0 b")
+    assert refused(python(COPY, "{query}"), odd) == ("system_failed", "cannot be asked: embedded null byte")
+    python(COPY, "{query}")(replace(items[0], query="caf\udce9"))
+
+
+def test_of_a_file_that_claims_to_be_endless_no_more_is_read_than_could_fit(items: list[Item], tmp_path: Path) -> None:
+    written(tmp_path / f"{items[0].key}.wav", np.zeros(3 * RATE))
+    assert refused(Folder(str(tmp_path)), items[0]) == (
+        "wrong_length",
+        "is longer than the mixture by more than 0.1 s",
+    )
+
+
+def test_odd_files_are_answers_or_are_refused_and_nothing_else_happens(
+    items: list[Item], tmp_path: Path, shared: Path
+) -> None:
+    found = set()
+    for number, path in enumerate(sorted(path for path in (shared / "audio_odd").rglob("*") if path.is_file())):
+        (tmp_path / f"{number}.wav").symlink_to(path)
+        try:
+            fitted(_read(tmp_path / f"{number}.wav", items[0]), items[0])
+        except Reject as reject:
+            found.add(reject.error)
+    assert {"not_audio", "wrong_length"} <= found <= {"not_audio", "wrong_length", "wrong_shape", "not_finite"}
 
 
 def test_a_folder_answers_by_key_and_by_set(items: list[Item], tmp_path: Path) -> None:

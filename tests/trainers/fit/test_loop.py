@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import random
@@ -205,6 +206,27 @@ def test_a_checkpoint_that_is_damaged_is_named_and_the_one_before_is_there(folde
     newest.unlink()
     train_toy(task := ToyTask(folder), tmp_path, 12)
     assert len(task.keys) == 7
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_no_more_is_one_line_and_costs_nothing_that_was_kept(folder, tmp_path, monkeypatch, code):
+    undone = os.replace
+
+    def replaced(source, destination):
+        if str(destination).endswith("step-000000015.pt"):
+            raise OSError(code, os.strerror(code))
+        undone(source, destination)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    with pytest.raises(RunStopped, match=rf"^{tmp_path}: {os.strerror(code)}; mend it and run the same command again$"):
+        train_toy(ToyTask(folder), tmp_path, STEPS)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        "step-000000005.pt",
+        "step-000000010.pt",
+    ]
+    monkeypatch.undo()
+    train_toy(task := ToyTask(folder), tmp_path, STEPS)
+    assert len(task.keys) == STEPS - 10
 
 
 def test_what_a_kill_left_unfinished_is_swept(folder, tmp_path):

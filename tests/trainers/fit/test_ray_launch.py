@@ -19,6 +19,7 @@ from trainers.fit.run import fabric_of, run_rank
 def training(made: Path, batch: int = 4) -> Training:
     return parse_training(
         {
+            "task": "separation",
             "name": "ray",
             "data": {"folders": [str(made)], "held_out_mixtures": 4, "crop_s": 0.5},
             "separator": {"sample_rate": 16000, "embedding": 128},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainers.lass.losses import embedding_l1, l1, losses, negative_si_sdr
+from trainers.lass.losses import Loss, embedding_l1, l1, losses, negative_si_sdr
 from trainers.measures.separation import si_sdr
 
 
@@ -25,11 +25,11 @@ def test_minus_si_sdr_is_the_measure_with_its_sign_turned() -> None:
     assert negative_si_sdr(estimate, answer).item() == pytest.approx(-measured.mean(), abs=0.01)
 
 
-def test_a_silent_answer_has_no_part_in_si_sdr() -> None:
+def test_a_silent_answer_counts_as_nothing_in_si_sdr() -> None:
     answer, estimate = torch.randn(2, 500), torch.randn(2, 500)
     estimate.requires_grad_()
     silent = torch.stack([answer[0], torch.zeros(500)])
-    assert torch.equal(negative_si_sdr(estimate, silent), negative_si_sdr(estimate[:1], answer[:1]))
+    assert torch.equal(negative_si_sdr(estimate, silent), negative_si_sdr(estimate[:1], answer[:1]) / 2)
     nothing = negative_si_sdr(estimate, torch.zeros(2, 500))
     nothing.backward()
     assert nothing.item() == 0.0
@@ -48,12 +48,21 @@ def test_nothing_and_a_perfect_answer_have_a_bound_and_a_finite_gradient(scale: 
     assert estimate.grad.isfinite().all()
 
 
-def test_an_embedding_that_is_not_known_has_no_part_in_its_loss() -> None:
+@pytest.mark.parametrize("loss", [l1, negative_si_sdr, embedding_l1])
+@pytest.mark.parametrize("unknown", [0, 1, 2])
+def test_the_mean_of_two_halves_is_the_loss_of_the_whole_wherever_the_silent_ones_are(loss: Loss, unknown: int) -> None:
+    made, answer = torch.randn(4, 500), torch.randn(4, 500)
+    answer[:unknown] = torch.nan if loss is embedding_l1 else 0.0
+    halves = (loss(made[:2], answer[:2]) + loss(made[2:], answer[2:])) / 2
+    assert loss(made, answer).item() == pytest.approx(halves.item(), rel=1e-5)
+
+
+def test_an_embedding_that_is_not_known_counts_as_nothing_in_its_loss() -> None:
     wanted = torch.tensor([[1.0, 0.0], [torch.nan, torch.nan]])
     predicted = torch.tensor([[0.0, 0.0], [0.6, 0.8]], requires_grad=True)
     loss = embedding_l1(predicted, wanted)
     loss.backward()
-    assert loss.item() == 0.5
+    assert loss.item() == 0.25
     assert predicted.grad is not None
-    assert torch.equal(predicted.grad, torch.tensor([[-0.5, 0.0], [0.0, 0.0]]))
+    assert torch.equal(predicted.grad, torch.tensor([[-0.25, 0.0], [0.0, 0.0]]))
     assert embedding_l1(predicted, torch.full((2, 2), torch.nan)).item() == 0.0

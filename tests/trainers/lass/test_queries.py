@@ -115,6 +115,16 @@ def test_what_samples_hold_is_asked_by_words_or_sound_and_of_unit_length_again()
     assert Stored().heard(held).isnan().all(dim=1).nonzero()[:, 0].tolist() == [0]
 
 
+def test_a_sound_that_is_heard_and_has_no_embedding_is_named_rather_than_asked_for_by_words() -> None:
+    held = [record | {QUERY: np.array([0.6, 0.8], np.float16)} for record in records("a", "b")]
+    silent, heard = torch.zeros(2, RATE), torch.stack([torch.zeros(RATE), torch.from_numpy(tone(300.0))])
+    assert Stored(text=0.0)(held, 0, silent).shape == (2, 2)
+    assert Stored().heard(held, silent).isnan().all()
+    for ask in (lambda: Stored(text=0.0)(held, 0, heard), lambda: Stored().heard(held, heard)):
+        with pytest.raises(UserError, match=r"mix-0000000000000001: has no target.npy; mix with shards.embedder"):
+            ask()
+
+
 @pytest.mark.parametrize(
     ("held", "says"),
     [

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ from trainers.fit import run
 from trainers.fit.checkpoint import read_weights
 from trainers.fit.command import add_train, run_train
 from trainers.fit.history import read_history
+from trainers.lass import mixtures
 from trainers.lass.config import SeparatorConfig, build
 from trainers.lass.mixtures import RunMixtures, excerpt, mixtures_of
 from trainers.loader import Loader, collated
@@ -47,6 +50,7 @@ def trained(made: Path, tmp_path: Path) -> Callable[..., Path]:
 
     def train(*overrides: str, out: str = "out", said: bool = False, options: tuple[str, ...] = ()) -> Path:
         config = {
+            "task": "separation",
             "name": "tiny",
             "data": {"folders": [str(made)], "sounds": 1, "held_out_mixtures": 4},
             "separator": {"sample_rate": RATE, "embedding": 128},
@@ -62,6 +66,23 @@ def trained(made: Path, tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / out
 
     return train
+
+
+def test_folders_of_several_lengths_are_refused_before_the_first_step(made, monkeypatch):
+    class Shorter:
+        def __init__(self, *given):
+            self.own = RunMixtures(*given)
+
+        def __getitem__(self, number):
+            sample = self.own[number]
+            return replace(sample, mixture=sample.mixture[:16000], target=sample.target[:16000])
+
+    kinds = iter((RunMixtures, Shorter))
+    monkeypatch.setattr(mixtures, "RunMixtures", lambda *given: next(kinds)(*given))
+    with pytest.raises(
+        UserError, match=r"mixtures of several lengths cannot share a batch: .*run 2 s, .*run 1 s; train on"
+    ):
+        mixtures_of([str(made), str(made)], "train", "mix", RATE)
 
 
 def test_a_run_and_its_export_hold_the_same_mixtures_and_embeddings(made, exported):
@@ -124,10 +145,10 @@ def test_an_excerpt_is_the_same_of_mixture_and_target_and_another_in_each_epoch(
         windows = batch.mixture[row].unfold(0, 1000, 1)
         at = int((windows == cut[0].mixture[row]).all(dim=1).nonzero()[0])
         assert torch.equal(batch.target[row, at : at + 1000], cut[0].target[row])
-    long = excerpt(batch, 40000, seed=1, epoch=0)
-    assert long.mixture.shape == long.target.shape == (4, 40000)
-    assert torch.equal(long.mixture[:, : batch.mixture.shape[1]], batch.mixture)
-    assert not long.target[:, batch.target.shape[1] :].any()
+    whole = excerpt(batch, batch.mixture.shape[1], seed=1, epoch=0)
+    assert torch.equal(whole.mixture, batch.mixture)
+    with pytest.raises(ValueError, match="an excerpt of 40000 samples of mixtures of 32000"):
+        excerpt(batch, 40000, seed=1, epoch=0)
 
 
 def test_the_command_trains_judges_and_leaves_weights_that_answer_as_was_judged(trained, made):
@@ -179,6 +200,11 @@ def test_it_goes_on_after_a_stop_with_the_same_bytes_however_it_is_asked(trained
         ("separator.embedding=512", "separator.embedding: 512 will not do: the queries' embeddings have 128 numbers"),
         ("separator.sample_rate=32000", "its mixtures are at 16000 Hz, the separator at 32000"),
         ("data.held_out_split=test", "holds no mixtures of test, only of train, val"),
+        (
+            "data.crop_s=2.1",
+            r"data.crop_s: 2.1 will not do: excerpts are of 0.064 s, .* at least, and the mixtures have 2 s",
+        ),
+        ("data.crop_s=0.0001", "data.crop_s: 0.0001 will not do: excerpts are of 0.064 s"),
         ("queries={embedder: {use: none}}", "queries.embedder: no listener is named 'none'"),
     ],
 )
@@ -200,7 +226,7 @@ def test_a_training_tells_how_it_goes_and_what_came_of_it(trained, capsys):
     assert "step 2 of 3: loss 0." in told.err
     assert "waiting for data" in told.err
     assert "step 3 of 3: held out: " in told.err
-    assert "of 4 mixtures" in told.out
+    assert re.search(r"held out, sdri: -?[\d.]+ dB.*, of 4", told.out)
     assert "best.safetensors" in told.out
 
 

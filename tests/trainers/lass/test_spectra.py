@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 
 import pytest
@@ -75,3 +76,14 @@ def test_maps_are_filled_up_after_their_end() -> None:
     assert made.shape == (1, 2, 8, 6)
     assert torch.equal(made[:, :, :5], maps)
     assert not made[:, :, 5:].any()
+
+
+def test_the_mask_and_the_turn_of_phase_are_those_of_a_few_lines_in_double_precision() -> None:
+    spectra, maps = torch.randn(2, 5, 7, dtype=torch.complex128), 3 * torch.randn(2, 3, 5, 7, dtype=torch.float64)
+    made = masked(spectra, maps)
+    for at in range(spectra.numel()):
+        row, frame, place = at // 35, at // 7 % 5, at % 7
+        mask, real, imaginary = (float(each) for each in maps[row, :, frame, place])
+        magnitude = abs(complex(spectra[row, frame, place])) / (1 + math.exp(-mask))
+        angle = cmath.phase(complex(spectra[row, frame, place])) + math.atan2(math.tanh(imaginary), math.tanh(real))
+        assert cmath.isclose(complex(made[row, frame, place]), cmath.rect(magnitude, angle), rel_tol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,6 +52,16 @@ def test_it_is_the_mean_of_windows_that_counts() -> None:
     both = windows_of(Pitch(), [np.concatenate([LOW, HIGH])], RATE)
     expected = both[0].mean(axis=0) / np.linalg.norm(both[0].mean(axis=0))
     np.testing.assert_allclose(clap_score(both, [[1.0, 0.0]]), expected[0])
+
+
+def test_integers_are_refused_and_windows_that_cancel_out_are_unknown() -> None:
+    whole = np.rint(32767 * np.stack([LOW])).astype(np.int16)
+    for call in (lambda: windows_of(Pitch(), whole, RATE), lambda: at_rate_of(Pitch(), whole[0], RATE)):
+        with pytest.raises(ValueError, match="floats of full scale 1, not int16"):
+            call()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(clap_score([np.array([[1.0, 0.0], [-1.0, 0.0]])], [[1.0, 0.0]])).all()
 
 
 def test_a_broken_sound_is_its_own_fault() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import linalg
 
 from trainers.measures.frechet import dimensions_used, endless, endless_of_pairs, enough, frechet, of_pairs, pairs
 from trainers.measures.intervals import estimate, pivotal
@@ -31,6 +32,15 @@ def test_it_is_torchmetrics_where_that_can_be_reckoned(count: int, dimension: in
     expected = float(fid._compute_fid(*stats))
     # Singular covariances cost the square root of eigenvalues half of its digits.
     assert frechet(one, two) == pytest.approx(expected, rel=1e-9 if count > dimension else 1e-4)
+
+
+def test_it_is_the_formula_with_the_root_of_a_matrix() -> None:
+    mixing = np.random.default_rng(7).standard_normal((5, 5))
+    one, two = normal(80, 5) @ mixing, normal(60, 5, 1, 0.3)
+    first, second = np.cov(one.T), np.cov(two.T)
+    root = linalg.sqrtm(first @ second)
+    means = np.sum((one.mean(axis=0) - two.mean(axis=0)) ** 2)
+    assert frechet(one, two) == pytest.approx(means + np.trace(first + second - 2 * root.real), rel=1e-9)
 
 
 def test_a_set_is_no_distance_from_itself_and_order_and_side_do_not_count() -> None:

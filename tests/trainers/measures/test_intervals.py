@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainers.measures.intervals import RESAMPLES, estimate
+from trainers.measures import intervals
+from trainers.measures.intervals import RESAMPLES, estimate, of_mean, pivotal
 
 
 def test_the_interval_of_a_mean_is_the_normal_one() -> None:
@@ -33,6 +34,21 @@ def test_a_seed_repeats_it() -> None:
     first, again, other = (estimate(lambda drawn: float(values[drawn].mean()), 30, seed) for seed in (1, 1, 2))
     assert first == again
     assert first["ci95"] != other["ci95"]
+
+
+@pytest.mark.parametrize("units", [1, 2, 7, 133, 3000])
+def test_resamples_are_the_same_however_many_are_drawn_at_once(units: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(3).normal(size=units)
+    whole = of_mean(values, 4)
+    assert whole == estimate(lambda drawn: float(values[drawn].mean()), units, 4)
+    monkeypatch.setattr(intervals, "_TOGETHER", 1)
+    assert of_mean(values, 4) == whole
+
+
+def test_a_measure_that_no_resample_gives_has_no_interval() -> None:
+    assert estimate(lambda drawn: 1.0 if (drawn == np.arange(60)).all() else float("nan"), 60)["ci95"] is None
+    assert pivotal(lambda drawn: 1.0 if (drawn == np.arange(60)).all() else float("nan"), 60) is None
+    assert of_mean(np.zeros(0)) == {"value": None, "ci95": None, "n": 0}
 
 
 def test_what_has_no_value_has_none() -> None:

@@ -40,6 +40,10 @@ CASES: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {
     "turned over": (-TARGET, TARGET, MIXTURE),
     "ten ms late": (np.roll(TARGET, 160), TARGET, MIXTURE),
     "clipped": (np.clip(TARGET, -0.2, 0.2), TARGET, MIXTURE),
+    "with an offset": (TARGET + 0.2, TARGET, MIXTURE),
+    "constant estimate": (0 * TARGET + 0.2, TARGET, MIXTURE),
+    "constant target": (MIXTURE / 2, 0 * TARGET + 0.2, 0.2 + OTHER),
+    "far over full scale": (40 * TARGET, 40 * TARGET, 40 * MIXTURE),
     "mixture": (MIXTURE, TARGET, MIXTURE),
     "silent target": (MIXTURE / 2, 0 * TARGET, MIXTURE),
     "target alone": (TARGET / 2, TARGET, TARGET),
@@ -75,6 +79,23 @@ TABLE: dict[str, dict[str, float | tuple[float, float]]] = {
     "clipped": {
         "sdr": (4, 10), "sdri": (0, 8), "si_sdr": (5, 12), "si_sdri": (0, 10), "bss_sdr": (5, 15), "bss_sir": (15, 60), "bss_sar": (5, 15),
         "suppression": INF, "lsd": (1, 6), "lsd_ssr_eval": (4, 7), "lsd_audioldm_eval": (4, 9), "psnr_audioldm_eval": (20, 40),
+    },
+    "with an offset": {
+        "sdr": (-3, 0), "sdri": (-8, -4), "si_sdr": INF, "si_sdri": INF, "bss_sdr": (-3, 0), "bss_sir": (10, 30), "bss_sar": (-3, 0),
+        "suppression": (-8, -4), "lsd": (2, 8), "lsd_ssr_eval": (4, 7), "lsd_audioldm_eval": (4, 9), "psnr_audioldm_eval": INF,
+    },
+    "constant estimate": {
+        "sdr": (-6, -2), "sdri": (-11, -6), "si_sdr": -INF, "si_sdri": -INF, "bss_sdr": (-20, -10), "bss_sir": (0, 6),
+        "bss_sar": (-20, -10), "suppression": (-8, -4), "lsd": (20, 40), "lsd_ssr_eval": (12, 24), "lsd_audioldm_eval": (12, 24),
+        "psnr_audioldm_eval": (5, 12),
+    },
+    "constant target": {
+        "sdr": (-3, 1), "sdri": (-9, -5), "si_sdr": NAN, "si_sdri": NAN, "bss_sdr": (-20, -10), "bss_sir": (-15, -5), "bss_sar": (-8, 0),
+        "suppression": NAN, "lsd": (30, 50), "lsd_ssr_eval": (8, 14), "lsd_audioldm_eval": (8, 14), "psnr_audioldm_eval": (3, 10),
+    },
+    "far over full scale": {
+        "sdr": INF, "sdri": INF, "si_sdr": INF, "si_sdri": INF, "bss_sdr": (200, INF), "bss_sir": (200, INF), "bss_sar": (200, INF),
+        "suppression": INF, "lsd": 0, "lsd_ssr_eval": (4, 7), "lsd_audioldm_eval": (4, 9), "psnr_audioldm_eval": INF,
     },
     "mixture": {
         "sdr": (1, 8), "sdri": 0, "si_sdr": (1, 8), "si_sdri": 0, "bss_sdr": (1, 8), "bss_sir": (1, 8), "bss_sar": (100, INF),
@@ -116,6 +137,39 @@ def test_every_measure_of_sounds_does_what_the_table_says(case: str, measured: d
     found = {name: float(measured[name][place]) for name in SOUND}
     wrong = {name: found[name] for name in SOUND if not fits(found[name], TABLE[case][name])}
     assert not wrong
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_of_one_sample_or_of_none_is_measured_or_unknown(name: str) -> None:
+    for length in (0, 1):
+        sounds = {kind: np.full((2, length), 0.1) for kind in ("estimate", "reference")}
+        found = np.asarray(rows_of([name], {**sounds, "mixture": np.full((2, length), 0.3), "rate": RATE})[name])
+        assert found.shape == (2,)
+        if length == 0 or name not in ("sdr", "sdri", "lsd", *(each for each in SOUND if each.startswith("bss"))):
+            assert np.isnan(found).all()
+        else:
+            assert (found == (0 if name == "lsd" else INF)).all() or (found > 200).all()
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_integers_are_their_numbers_or_are_refused_where_full_scale_counts(name: str) -> None:
+    whole = {
+        kind: np.rint(16384 * each).astype(np.int16) for kind, each in given(["mixture"]).items() if kind != "rate"
+    }
+    if name == "psnr_audioldm_eval":
+        with pytest.raises(ValueError, match="floats of full scale 1, not int16"):
+            rows_of([name], {**whole, "rate": RATE})
+    else:
+        floats = {kind: each / 32768 for kind, each in whole.items()}
+        found, wanted = (np.asarray(rows_of([name], {**each, "rate": RATE})[name]) for each in (whole, floats))
+        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_sounds_of_two_shapes_are_refused(name: str) -> None:
+    sounds = given(["identical"])
+    with pytest.raises(ValueError, match="one shape"):
+        rows_of([name], {**sounds, "reference": sounds["reference"][:, 1:]})
 
 
 def test_what_is_heard_in_sounds_follows_them() -> None:

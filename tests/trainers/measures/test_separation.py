@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.signal import lfilter
 
 from trainers.measures import separation
 from trainers.measures.separation import TAPS, bss_eval_sources, sdr, si_sdr
+from trainers.measures.suppression import suppression
 
 ORACLES = Path(__file__).resolve().parents[4] / "shared/data/oracles/mir_eval"
 NAN, INF = np.nan, np.inf
@@ -188,6 +190,27 @@ def test_batches_give_what_their_rows_give_one_by_one() -> None:
         assert whole.shape == (3,)
         rows = [measure(r + e, r) for r, e in zip(references, errors, strict=True)]
         np.testing.assert_array_equal(whole, rows)
+
+
+def test_tensors_of_another_device_are_summed_there_to_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without such a device: tensors of the CPU are kept as they are, where else they would become arrays."""
+    import torch
+
+    cases = [case for case in EDGES if case != "no samples"]
+    estimate, reference = (np.stack([EDGES[case][at] for case in cases]) for at in (0, 1))
+    given = (estimate, reference, reference + OTHER)
+    measures = (separation.sdr_improvement, separation.si_sdr_improvement, partial(suppression, rate=8000))
+    wanted = [measure(*given) for measure in measures]
+    kept: list[torch.Tensor] = []
+
+    def keep(signal: torch.Tensor) -> torch.Tensor:
+        kept.append(signal)
+        return signal.double()
+
+    monkeypatch.setattr(separation, "_float64", keep)
+    for measure, values in zip(measures, wanted, strict=True):
+        np.testing.assert_allclose(measure(*(torch.from_numpy(each) for each in given)), values, rtol=1e-4)
+    assert len(kept) == 2 * 4 + 3
 
 
 def test_16_bit_integers_do_not_overflow() -> None:

@@ -93,6 +93,12 @@ def test_the_tools_psnr_is_that_of_pictures_with_librosas_bands(rate: int, windo
     assert psnr_audioldm_eval(NOISE[0], NOISE[0], rate) == np.inf
 
 
+def test_what_rounding_leaves_between_equal_pictures_is_no_error_and_a_short_sound_has_no_picture() -> None:
+    np.testing.assert_array_equal(psnr_audioldm_eval(NOISE + 0.2, NOISE, RATE), np.inf)
+    assert np.isnan(psnr_audioldm_eval(NOISE[:, :256], NOISE[:, :256], RATE)).all()
+    assert np.isfinite(psnr_audioldm_eval(OTHER[:, :257], NOISE[:, :257], RATE)).all()
+
+
 def test_psnr_is_refused_at_a_rate_that_the_tool_has_no_bands_for() -> None:
     with pytest.raises(ValueError, match="at 16000 or 32000 Hz, not at 44100"):
         psnr_audioldm_eval(NOISE, NOISE, 44100)

@@ -1,0 +1,1 @@
+"""Training and judging small CLAPs on captioned clips."""

@@ -1,0 +1,1 @@
+"""Training and judging framewise taggers on captioned clips with publishers' labels."""
