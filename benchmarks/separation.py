@@ -9,8 +9,9 @@ looks during training. Clips are five seconds at 16 kHz; only classes that train
 2. A small CLAP learns from the captions of folds 1 to 3 alone (`task: clap`); the queries' words go through it, frozen.
 3. `tiny` learns with the same settings, seed and steps from
    `ours`: those mixtures;
-   `random`: AudioSep's mixing of the same clips, done as it is read: each clip with another drawn at random whatever sounds in it, brought to
-   the target's RMS, moved by whole decibels of [-10, 10], the pair brought to 0.9 where it passes full scale. `ours` has the same level rule;
+   `random`: AudioSep's mixing of the same clips, anew at every step: each clip with another drawn at random whatever sounds in it,
+   brought to the target's RMS, moved by whole decibels of [-10, 10], the pair brought to 0.9 where it passes full scale. `ours` has the
+   same level rule;
    `guided`: as `ours`, with Hybrid-Sep's first stage.
 4. `earloom evaluate` measures the last weights of each on the mixtures of fold 5: no weights are chosen on what they are measured on.
 
@@ -44,7 +45,7 @@ RATE, SECONDS, SEED = 16_000, 5, 7
 SPLITS = "{fold1: train, fold2: train, fold3: train, fold4: val, fold5: test}"
 MIX = (
     "{duration_s: 5, level: {rule: rms_match, range: [-10, 10], whole: true, energy: all}, peak: {above: 1.0, to: 0.9}, "
-    "sets: [{name: mix, splits: [train], per_clip: 20}, {name: mix, splits: [val], per_clip: 1}, {name: held, splits: [test], per_clip: 3}]}"
+    "sets: [{name: mix, splits: [train, val], per_clip: 20}, {name: held, splits: [test], per_clip: 3}]}"
 )
 KINDS = ("ours", "random", "guided")
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import HealthCheck, settings
 
 from pipelines.core.graph import build_graph
 from pipelines.core.stage import Context, Stage
@@ -23,6 +24,10 @@ from toys import ToyGather, ToyIndex, ToyIngest, ToyListen
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray's workers are processes of their own; this lets them import the toy stages.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+
+# A busy machine makes tests slow, not wrong.
+settings.register_profile("earloom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("earloom")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

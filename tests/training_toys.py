@@ -48,6 +48,7 @@ class ToyTask:
     fault: int | None = None
     taken: Synchronized[int] | None = None
     keys: list[tuple[str, ...]] = field(default_factory=list)
+    told: dict[str, str] = field(default_factory=lambda: {"toy": "yes", "another": "key"})
 
     def build(self) -> nn.Module:
         return Toy(self.dropout)

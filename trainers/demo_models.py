@@ -133,7 +133,7 @@ def report_of(kind: str, training: Path) -> dict[str, Any]:
         training: the training's folder.
     """
     (judged,) = (line["judged"] for line in read_history(training) if "judged" in line)
-    config, weights = read_weights(training / BEST)
+    config, _, weights = read_weights(training / BEST)
     served = json.loads((training / MODEL / "config.json").read_text(encoding="utf-8"))
     if kind == "tagger":
         knows = {"classes": [default_ontology()[class_id].name for class_id in served["classes"]]}

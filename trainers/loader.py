@@ -25,6 +25,7 @@ from schemas.errors import UserError
 from schemas.ids import seed_for
 from trainers.memory import Memory
 from trainers.shards import Mixture, decoded, group_name
+from trainers.workers import plain
 
 _Asked = tuple[int | None, list[int]]
 """What a batch is made of: a piece of memory, and the numbers of its mixtures."""
@@ -205,7 +206,7 @@ class Loader:
 
         read = _Read(self.mixtures, memory.arrays)
         loader = DataLoader(read, batch_size=None, sampler=ask(), num_workers=self.workers, collate_fn=_as_it_is)  # type: ignore[arg-type]
-        for left, made in zip(range(len(batches) - 1, -1, -1), loader, strict=True):
+        for left, made in zip(range(len(batches) - 1, -1, -1), plain(loader), strict=True):
             piece, numbers = asked.popleft()
             # Counted before it is handed out: whoever saves the state while at work on a batch has had it.
             taken += len(numbers) * self.world

@@ -57,6 +57,12 @@ class Mixture:
     record: dict[str, Any]
 
 
+def embedder_of(record: Mapping[str, Any]) -> str | None:
+    """Return the revision of the model that made the embeddings of a sample with this JSON; None: it holds none, or does not say."""
+    told = record.get("embedder")
+    return str(told["revision"]) if isinstance(told, dict) and "revision" in told else None
+
+
 def find_shards(folder: str | Path) -> dict[str, list[Path]]:
     """Return the shards of each split in ``folder``, sorted by name.
 

@@ -258,6 +258,17 @@ def test_what_is_damaged_is_named_with_the_command_that_says_more(tmp_path, what
         Mixtures(folder, "train")[2]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_is_damaged_is_told_in_one_line_whoever_reads_it(tmp_path, workers):
+    folder = dataset(tmp_path, {"train": range(8)})
+    (folder / "mix-train-000000.tar").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"^\S+: mix-train-000000.tar is missing or damaged; `earloom shards verify \S+` says more$"
+    ):
+        for _ in Loader(Mixtures(folder, "train"), 2, workers=workers):
+            pass
+
+
 def same(batch: Any, mixtures: Mixtures) -> None:
     known = {number(mixtures[at].key): mixtures[at] for at in range(len(mixtures))}
     for row, key in enumerate(batch.keys):

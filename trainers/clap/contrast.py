@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ class Contrast:
     Raises:
         UserError: there are no such clips, or fewer than two held-out recordings.
     """
+
+    told: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, training: ClapTraining, folder: str | Path, device: str) -> None:
         self.training, self.device, data = training, device, training.data

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch.utils.data import DataLoader
 
 from schemas.errors import UserError
+from trainers.workers import plain
 
 
 class Examples(Protocol):
@@ -69,7 +70,7 @@ class ClipBatches:
         collated: Callable[[Sequence[Any]], Any] = self.examples.collated
         data: Any = self.examples  # torch takes what has a length and items
         loader = DataLoader(data, batch_sampler=batches, num_workers=self.workers, collate_fn=collated)
-        for step, batch in enumerate(loader, self._step + 1):
+        for step, batch in enumerate(plain(loader), self._step + 1):
             # Counted before it is handed out: whoever saves the state while at work on a batch has had it.
             self.epoch, self._step = (epoch, step) if step < steps else (epoch + 1, 0)
             yield batch

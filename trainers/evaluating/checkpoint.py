@@ -9,20 +9,17 @@ from pathlib import Path
 
 import soxr
 import torch
-from safetensors import safe_open
 
 from schemas.errors import UserError
 from taggers.base import Embedder
 from trainers.evaluating.fitting import Given
-from trainers.evaluating.items import REMOVAL, Item, embedder_of
+from trainers.evaluating.items import REMOVAL, Item
 from trainers.fit.checkpoint import read_weights
 from trainers.fit.read import parse_training
 from trainers.lass.config import SeparatorTraining, build
 from trainers.lass.queries import Embedded, queries
 from trainers.lass.tasks import TASKS
-
-TRAINED_WITH = "query_encoder"
-"""Key of a weights file's metadata: revision of the model that made the embeddings that its training read in shards."""
+from trainers.shards import embedder_of
 
 
 class Checkpoint:
@@ -41,7 +38,7 @@ class Checkpoint:
     keeps: bool = True
 
     def __init__(self, name: str, path: Path, device: str) -> None:
-        config, weights = read_weights(path)
+        config, told, weights = read_weights(path)
         training = parse_training(config, str(path))
         if not isinstance(training, SeparatorTraining):
             raise UserError(f"{path}: is of a training of task {training.task}; name one of task separation")
@@ -59,7 +56,7 @@ class Checkpoint:
         self.queries = replace(queries(training.queries, self._words.name, device, training.seed), text=1.0)
         own = self.queries
         self.query_encoder: Embedder | None = own.model if isinstance(own, Embedded) else None
-        self.stored, self.trained_with = self.query_encoder is None, _trained_with(path)
+        self.stored, self.trained_with = self.query_encoder is None, told.get("query_encoder")
         self.removes = training.removal > 0
 
     def __call__(self, item: Item) -> Given:
@@ -71,7 +68,7 @@ class Checkpoint:
         """
         if item.task == REMOVAL and not self.removes:
             raise UserError(f"--system {self.name}: was trained for extraction alone; leave --task {REMOVAL} out")
-        theirs = embedder_of(item) if self.stored else None
+        theirs = embedder_of(item.record) if self.stored else None
         if theirs and self.trained_with and theirs != self.trained_with:
             raise UserError(
                 f"--system {self.name}: was trained with embeddings of {self.trained_with}, and {item.set} holds those of {theirs}; "
@@ -87,10 +84,3 @@ class Checkpoint:
         with torch.inference_mode():
             answer = self.separator(*(each.to(self.device) for each in (sound, condition, task)))[0]
         return Given(answer.float().cpu().numpy(), rate)
-
-
-def _trained_with(path: Path) -> str | None:
-    """Return the revision of the model whose embeddings the shards held that it was trained on; None: it is not told."""
-    with safe_open(path, "pt") as file:
-        told: str | None = (file.metadata() or {}).get(TRAINED_WITH)
-    return told

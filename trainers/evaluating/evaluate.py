@@ -25,7 +25,7 @@ from taggers.base import Embedder
 from trainers.evaluating.baselines import BASELINES, oracle_of
 from trainers.evaluating.examples import Examples, shown
 from trainers.evaluating.fitting import NOTES, Estimate, fitted
-from trainers.evaluating.items import EXTRACTION, REMOVAL, Item, Items, Removal, embedder_of
+from trainers.evaluating.items import EXTRACTION, REMOVAL, Item, Items, Removal
 from trainers.evaluating.judging import Judge, described
 from trainers.evaluating.kept import Kept
 from trainers.evaluating.page import PAGE, page
@@ -33,6 +33,7 @@ from trainers.evaluating.results import Evaluation, digest_of, write_results
 from trainers.evaluating.summary import SYSTEM, Judged
 from trainers.evaluating.systems import System
 from trainers.fit.checkpoint import sweep
+from trainers.shards import embedder_of
 
 MARK = "evaluation.json"
 """Says whose evaluation a folder is."""
@@ -64,7 +65,7 @@ class _Found:
             self.notes.update(outcome.notes)
             self.answers.append((item.place, hashlib.sha256(outcome.samples.tobytes()).hexdigest()))
         self.mixtures.append((item.place, item.digest()))
-        self.embedders.add(embedder_of(item))
+        self.embedders.add(embedder_of(item.record))
         self.examples.offer(item, sounds, outcome if isinstance(outcome, Reject) else None)
         about = (item.place, item.set, item.key, item.query, item.rate, len(item.mixture) / item.rate)
         self.judged.append(Judged(*about, item.classes, item.policy, rows))

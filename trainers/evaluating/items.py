@@ -71,12 +71,6 @@ class Item:
         return hashlib.sha256(self.given().encode() + hashlib.sha256(self.target.tobytes()).digest()).hexdigest()
 
 
-def embedder_of(item: Item) -> str | None:
-    """Return the revision of the model that made the embeddings that a mixture's sample holds; None: the sample does not say."""
-    told = item.record.get("embedder")
-    return str(told["revision"]) if isinstance(told, dict) and "revision" in told else None
-
-
 class Items(Protocol):
     """A set of mixtures."""
 

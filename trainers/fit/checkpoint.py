@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,22 +69,25 @@ def sweep(workspace: Workspace) -> None:
             workspace.remove(name)
 
 
-def write_weights(workspace: Workspace, name: str, module: nn.Module, config: dict[str, Any]) -> None:
-    """Write a module's weights and batch statistics as ``name``, a safetensors file, with what it was built from."""
+def write_weights(
+    workspace: Workspace, name: str, module: nn.Module, config: dict[str, Any], told: Mapping[str, str]
+) -> None:
+    """Write a module's weights and batch statistics as ``name``, a safetensors file, with what it was built from and what more is told."""
     state: dict[str, Tensor] = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    workspace.write(name, to_safetensors(state, {"earloom": canonical_json(config)}))
+    # One key, for safetensors writes several in any order.
+    workspace.write(name, to_safetensors(state, {"earloom": canonical_json({**told, "training": config})}))
 
 
-def read_weights(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return what a module was built from, and its weights.
+def read_weights(path: str | Path) -> tuple[dict[str, Any], dict[str, str], dict[str, Tensor]]:
+    """Return what a module was built from, what more is told, and its weights.
 
     Raises:
         UserError: the file is none that :func:`write_weights` wrote.
     """
     try:
         with safe_open(path, "pt") as file:
-            config = json.loads((file.metadata() or {})["earloom"])
-            return config, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            told = json.loads((file.metadata() or {})["earloom"])
+            return told.pop("training"), told, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except Exception as error:
         raise UserError(
             f"{path}: cannot be read as weights ({type(error).__name__}); name a file of a training"

@@ -151,7 +151,7 @@ class _Run:
                         checkpoint.save(job.workspace, self._state())
                 teller.stepped(self.step)
         if first:
-            checkpoint.write_weights(job.workspace, LAST, job.task.kept(self.average.module), job.config)
+            checkpoint.write_weights(job.workspace, LAST, job.task.kept(self.average.module), job.config, job.task.told)
         self.fabric.barrier()
         return self.average.module
 
@@ -213,7 +213,9 @@ class _Run:
             teller.judged(self.step, epoch, summary, self.job.task.sounds(module))
         if summary["watched"] is not None and summary["watched"] > self.best:
             self.best = summary["watched"]
-            checkpoint.write_weights(self.job.workspace, BEST, self.job.task.kept(module), self.job.config)
+            checkpoint.write_weights(
+                self.job.workspace, BEST, self.job.task.kept(module), self.job.config, self.job.task.told
+            )
 
     def _state(self) -> dict[str, Any]:
         return {

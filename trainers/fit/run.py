@@ -46,7 +46,7 @@ def write_model(task: Served, module: nn.Module, root: Path) -> None:
         module: what is kept of it, whatever its weights.
         root: folder of the training, in which :data:`MODEL` is made.
     """
-    module.load_state_dict(read_weights(root / BEST if (root / BEST).exists() else root / LAST)[1])
+    module.load_state_dict(read_weights(root / BEST if (root / BEST).exists() else root / LAST)[2])
     new, old = root / f"{TMP}{MODEL}", root / MODEL
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -56,7 +56,12 @@ class Task(Protocol):
 
     All draws of a task follow from seed, epoch and a sample's key, or from torch's global generator, which the loop seeds at each
     step: then a training that goes on draws what an undisturbed one draws.
+
+    Attributes:
+        told: what the weights that are left behind tell beside their configuration.
     """
+
+    told: Mapping[str, str]
 
     def build(self) -> nn.Module:
         """Return the module to train; its weights come from torch's global generator."""

@@ -21,7 +21,7 @@ from taggers.base import Embedder, Waveform, embed
 from trainers.lass.config import QueriesConfig
 from trainers.lass.tasks import share_of
 from trainers.lass.vectors import Vectors
-from trainers.shards import EMBEDDINGS
+from trainers.shards import EMBEDDINGS, embedder_of
 
 Floats = NDArray[np.float32]
 Record = dict[str, Any]
@@ -134,6 +134,7 @@ class Stored:
     Attributes:
         text: share of the samples that are asked for by their words.
         seed: of the draw.
+        revision: of the model that made them, with which samples that name another one are refused; None: not known.
     """
 
     text: float = 1.0
@@ -145,9 +146,10 @@ class Stored:
         """Return the queries' embeddings; see :class:`Queries`.
 
         Raises:
-            UserError: a sample has no ``query.npy``, or one of another length than the others, or no ``target.npy`` that is asked for
-                though its target, if given, is not silent.
+            UserError: a sample has no ``query.npy``, or one of another length than the others or of another model, or no
+                ``target.npy`` that is asked for though its target, if given, is not silent.
         """
+        self._check(records)
         sounds = set(by_sound(records, self.text, self.seed, epoch))
         chosen = [
             (record, TARGET if at in sounds and _heard(record, targets, at) else QUERY)
@@ -167,6 +169,14 @@ class Stored:
     def read(self, texts: Sequence[str]) -> Tensor:
         """Raise UserError: samples hold no model that could embed other words."""
         raise UserError("queries: the samples hold embeddings of their own queries alone; name queries.embedder")
+
+    def _check(self, records: Sequence[Record]) -> None:
+        for record in records:
+            found = embedder_of(record)
+            if self.revision and found and found != self.revision:
+                raise UserError(
+                    f"{record['mixture_id']}: holds embeddings of {found}, others hold those of {self.revision}; train on shards of one"
+                )
 
 
 def queries(config: QueriesConfig, folder: str | Path, device: str, seed: int) -> Embedded | Stored:

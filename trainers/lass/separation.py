@@ -23,6 +23,7 @@ from trainers.lass.spectra import window_and_hop
 from trainers.lass.tasks import EXTRACTION, REMOVAL, answers, drawn
 from trainers.loader import Batch, Loader, collated, order_of
 from trainers.measures.registry import MEASURES
+from trainers.shards import embedder_of
 
 JUDGED = 8
 """Mixtures that are judged together."""
@@ -54,6 +55,9 @@ class Separation:
         order = order_of(len(self.held_out), seed_for(training.seed, "trainers.fit", "held out"), 0)
         self.judged: list[int] = order[: data.held_out_mixtures].tolist()
         self.queries: Embedded | Stored = queries(training.queries, Path(folder) / "embeddings", device, training.seed)
+        if isinstance(self.queries, Stored):
+            self.queries = replace(self.queries, revision=embedder_of(self.mixtures[0].record))
+        self.told = {"query_encoder": self.queries.revision} if self.queries.revision else {}
         self._check()
 
     def build(self) -> nn.Module:

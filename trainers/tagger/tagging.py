@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -50,6 +51,8 @@ class Tagging:
     Raises:
         UserError: there are no such clips, none has labels that are all known, or no class has clips enough.
     """
+
+    told: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, training: TaggerTraining, folder: str | Path, device: str) -> None:
         self.training, self.device, data = training, device, training.data

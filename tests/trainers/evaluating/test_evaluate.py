@@ -23,14 +23,11 @@ import soundfile
 import torch
 from evaluation_sets import RATE, Asked, dataset_of, list_of, some, written
 from llm_server import Answer, Server
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from toy_models import Pitch
 
 from pipelines.core.workspace import Workspace, open_workspace
 from schemas.errors import RunStopped, UserError
 from taggers import registry
-from trainers.evaluating.checkpoint import TRAINED_WITH
 from trainers.evaluating.command import add_evaluate, run_evaluate
 from trainers.evaluating.evaluate import evaluate
 from trainers.evaluating.judging import Judge
@@ -455,11 +452,8 @@ def trained(
     assert isinstance(training, SeparatorTraining)
     torch.manual_seed(0)
     separator = build(training.separator).eval()
-    write_weights(Workspace(str(folder)), "last.safetensors", separator, training.model_dump(mode="json"))
-    if trained_with is not None:
-        path = folder / "last.safetensors"
-        with safe_open(path, "pt") as file:
-            save_file(load_file(path), path, {**file.metadata(), TRAINED_WITH: trained_with})
+    told = {"query_encoder": trained_with} if trained_with else {}
+    write_weights(Workspace(str(folder)), "last.safetensors", separator, training.model_dump(mode="json"), told)
     return separator
 
 

@@ -125,7 +125,7 @@ def test_two_processes_take_every_sample_once_and_end_where_one_does_with_the_sa
     for at in range(0, 12, 6):
         passed = [key for rank in steps for keys in rank[at : at + 6] for key in keys]
         assert len(passed) == len(set(passed)) == 24
-    alone, shared = (read_weights(out / "last.safetensors")[1] for out in (one, two))
+    alone, shared = (read_weights(out / "last.safetensors")[2] for out in (one, two))
     for name, value in alone.items():
         torch.testing.assert_close(shared[name], value, rtol=1e-4, atol=1e-6)
     losses = [[line["loss"] for line in read_history(out) if "loss" in line] for out in (one, two)]
@@ -146,8 +146,9 @@ def test_what_a_training_leaves_behind(folder, undisturbed):
         "step-000000020.pt",
         "step-000000024.pt",
     ]
-    config, weights = read_weights(undisturbed / "last.safetensors")
+    config, told, weights = read_weights(undisturbed / "last.safetensors")
     assert config["name"] == "toy"
+    assert told == {"toy": "yes", "another": "key"}
     state = held(undisturbed / SAME[3])
     assert equal(weights, dict(state["average"])), "what is left is the average"
     assert not equal(weights, dict(state["module"]))
@@ -175,7 +176,7 @@ def test_the_best_weights_are_of_the_judgement_that_was_best(folder, tmp_path):
     judged = [line["judged"]["watched"] for line in read_history(tmp_path) if "judged" in line]
     assert max(judged) == judged[0] > judged[-1]
     module = task.build().eval()
-    module.load_state_dict(read_weights(tmp_path / "best.safetensors")[1])
+    module.load_state_dict(read_weights(tmp_path / "best.safetensors")[2])
     with torch.no_grad():
         assert task.summary(task.judge(module, 0, 1))["watched"] == pytest.approx(judged[0], rel=1e-6)
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import time
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("lightning", reason="the extra `train` is not installed")
+from separator_trainings import begun, ended, left_behind, steps_of, words
+
 from schemas.errors import UserError
 from trainers.fit.config import Training
 from trainers.fit.history import read_history
@@ -46,3 +52,45 @@ def test_two_workers_on_ray_have_the_loss_curve_of_one_process(made, tmp_path):
     other = json.loads(json.dumps(training(made).model_dump(mode="json"))) | {"seed": 1}
     with pytest.raises(UserError, match=r"was begun otherwise \(seed: 0 then, 1 now\)"):
         launch(parse_training(other, "test"), str(shared), "cpu", 2, 0, None)
+
+
+def holder(out: Path) -> int:
+    """Return the process that writes a training's TensorBoard files: its first rank, wherever that runs."""
+    for descriptors in Path("/proc").glob("[0-9]*/fd"):
+        try:
+            if any(os.readlink(each).startswith(str(out / "tensorboard")) for each in descriptors.iterdir()):
+                return int(descriptors.parent.name)
+        except OSError:  # ended meanwhile
+            continue
+    raise AssertionError("nobody trains")
+
+
+def until(process, out: Path, step: int) -> None:
+    while steps_of(out) < step:
+        assert process.is_alive(), "it ended before it could be disturbed"
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*fork.*")
+def test_a_killed_driver_and_a_killed_worker_cost_no_more_than_the_steps_since_the_newest_checkpoint(made, tmp_path):
+    told = ("fit.steps=14", "fit.batch=4", "queries.text=0.5", "separator.guided=true")
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "NODE_RANK": "0"}
+    command = [*words(tmp_path, whole, made, *told), "--devices", "2"]
+    assert [ended(rank) for rank in [begun(command, **world, LOCAL_RANK=str(rank)) for rank in range(2)]] == [0, 0]
+    command = [*words(tmp_path, torn, made, *told), "--devices", "2", "--ray"]
+    driver = begun(command, tmp_path / "said")
+    until(driver, torn, 4)
+    os.kill(driver.pid, signal.SIGKILL)
+    ended(driver)
+    driver = begun(command, tmp_path / "said")
+    until(driver, torn, 9)
+    os.kill(holder(torn), signal.SIGKILL)
+    assert ended(driver) == 0, (tmp_path / "said").read_text()[-2000:]
+    expected, found = left_behind(whole), left_behind(torn)
+    found = {name: data for name, data in found.items() if not name.startswith("ray/")}
+    assert [name for name in expected if expected[name] != found[name]] == []
+    assert expected.keys() == found.keys()

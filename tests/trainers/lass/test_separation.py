@@ -158,13 +158,14 @@ def test_the_command_trains_judges_and_leaves_weights_that_answer_as_was_judged(
     assert last["watched"] == last["sdri"]["value"]
     assert last["classes"], "labelled clips have classes"
     assert all(each["mixtures"] >= 1 for each in last["classes"].values())
-    config, weights = read_weights(out / "last.safetensors")
+    config, told, weights = read_weights(out / "last.safetensors")
     separator = build(SeparatorConfig(**config["separator"])).eval()
     separator.load_state_dict(weights)
     (folder,) = (out / "sounds").iterdir()
     held = mixtures_of([str(made)], "val", "mix", RATE)
     sample = next(each for each in map(held.__getitem__, range(len(held))) if each.key == folder.name)
     assert (folder / "asked.txt").read_text() == f"{sample.query}\n"
+    assert told == {"query_encoder": sample.record["embedder"]["revision"]}
     query = np.load(io.BytesIO(sample.record["query.npy"])).astype(np.float32)
     condition = torch.from_numpy(query / np.linalg.norm(query))[None]
     with torch.no_grad():
