@@ -1,18 +1,20 @@
 """What mixtures are worth, by what learns from them: the same separator on Earloom's mixtures of ESC-50 and on AudioSep's random ones.
 
-    python benchmarks/separation.py ESC-50 --out DIR [--steps 2000] [--only ours,random,guided]
+    python benchmarks/separation.py ESC-50 --out DIR [--steps 2000] [--only ours,random,few,guided]
 
 ESC-50 in the publisher's layout; a partial copy will do. Folds 1, 2 and 3 are trained on, fold 5 is measured on, fold 4 is left for
 looks during training. Clips are five seconds at 16 kHz; only classes that training holds are measured.
 
-1. `configs/esc50.yaml` makes captions and mixtures: 20 per clip of folds 1 to 3, whose sources share no sound class, 3 per clip of fold 5.
+1. `configs/esc50.yaml` makes captions and mixtures, whose sources share no sound class: 67 per clip of folds 1 to 3, and another 20; 3 per
+   clip of fold 5.
 2. A small CLAP learns from the captions of folds 1 to 3 alone (`task: clap`); the queries' words go through it, frozen.
 3. `tiny` learns with the same settings, seed and steps from
-   `ours`: those mixtures;
+   `ours`: those 67 per clip, each of them once in 2,000 steps;
    `random`: AudioSep's mixing of the same clips, anew at every step: each clip with another drawn at random whatever sounds in it,
    brought to the target's RMS, moved by whole decibels of [-10, 10], the pair brought to 0.9 where it passes full scale. `ours` has the
    same level rule;
-   `guided`: as `ours`, with Hybrid-Sep's first stage.
+   `few`: the 20 per clip, three times over;
+   `guided`: as `few`, with Hybrid-Sep's first stage.
 4. `earloom evaluate` measures the last weights of each on the mixtures of fold 5: no weights are chosen on what they are measured on.
 
 Everything goes on where it was stopped. A training's processor seconds are printed where it ran in one go.
@@ -45,9 +47,10 @@ RATE, SECONDS, SEED = 16_000, 5, 7
 SPLITS = "{fold1: train, fold2: train, fold3: train, fold4: val, fold5: test}"
 MIX = (
     "{duration_s: 5, level: {rule: rms_match, range: [-10, 10], whole: true, energy: all}, peak: {above: 1.0, to: 0.9}, "
-    "sets: [{name: mix, splits: [train, val], per_clip: 20}, {name: held, splits: [test], per_clip: 3}]}"
+    "sets: [{name: mix, splits: [train], per_clip: 67}, {name: few, splits: [train], per_clip: 20}, "
+    "{name: look, splits: [val], per_clip: 1}, {name: held, splits: [test], per_clip: 3}]}"
 )
-KINDS = ("ours", "random", "guided")
+KINDS = ("ours", "random", "few", "guided")
 
 
 class RandomMixtures(Mixtures):
@@ -116,7 +119,14 @@ def training(kind: str, mixed: Path, clap: Path, steps: int) -> SeparatorTrainin
             "task": "separation",
             "name": kind,
             "seed": SEED,
-            "data": {"folders": [str(mixed)], "crop_s": 2, "held_out_mixtures": 40, "sounds": 2},
+            "data": {
+                "folders": [str(mixed)],
+                "set": "few" if kind in ("few", "guided") else "mix",
+                "held_out_set": "look",
+                "held_out_mixtures": 40,
+                "crop_s": 2,
+                "sounds": 2,
+            },
             "separator": {"size": "tiny", "sample_rate": RATE, "embedding": dimension, "guided": kind == "guided"},
             "queries": {"embedder": {"use": "clap_transformers", "settings": {"weights": str(clap)}}},
             "fit": {"steps": steps, "batch": 8, "warm_up": {"steps": 50}, "judge_every": 500},

@@ -43,6 +43,7 @@ class MixtureData(Section):
     held_out: list[str] | None = Field(None, min_length=1, description="folders of held-out mixtures; null: the same")
     set: Name = Field("mix", description="name of the set of mixtures")
     split: Name = Field("train", description="split to train on")
+    held_out_set: Name | None = Field(None, description="set of the held-out mixtures; null: the same")
     held_out_split: Name = Field("val", description="split to judge on")
     held_out_mixtures: Count = Field(200, description="so many held-out mixtures at most, drawn by the seed")
     sounds: int = Field(3, ge=0, le=100, description="held-out mixtures that are kept to listen to")

@@ -50,7 +50,9 @@ class Separation:
         self.training, data = training, training.data
         rate = training.separator.sample_rate
         self.mixtures = mixtures_of(data.folders, data.split, data.set, rate)
-        self.held_out = mixtures_of(data.held_out or data.folders, data.held_out_split, data.set, rate)
+        self.held_out = mixtures_of(
+            data.held_out or data.folders, data.held_out_split, data.held_out_set or data.set, rate
+        )
         # Drawn, since mixtures that lie together were made together.
         order = order_of(len(self.held_out), seed_for(training.seed, "trainers.fit", "held out"), 0)
         self.judged: list[int] = order[: data.held_out_mixtures].tolist()
