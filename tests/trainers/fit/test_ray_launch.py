@@ -54,12 +54,15 @@ def test_two_workers_on_ray_have_the_loss_curve_of_one_process(made, tmp_path):
         launch(parse_training(other, "test"), str(shared), "cpu", 2, 0, None)
 
 
-def holder(out: Path) -> int:
-    """Return the process that writes a training's TensorBoard files: its first rank, wherever that runs."""
-    for descriptors in Path("/proc").glob("[0-9]*/fd"):
+def worker(mark: str) -> int:
+    """Return a process that trains on the cluster whose driver has a mark in its environment."""
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            if any(os.readlink(each).startswith(str(out / "tensorboard")) for each in descriptors.iterdir()):
-                return int(descriptors.parent.name)
+            if (process / "cmdline").read_bytes().startswith(b"ray::RayTrainWorker"):
+                # It writes its title over its own environment; that of the node which began it is whole.
+                node = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                if mark.encode() in Path("/proc", node, "environ").read_bytes():
+                    return int(process.name)
         except OSError:  # ended meanwhile
             continue
     raise AssertionError("nobody trains")
@@ -86,9 +89,9 @@ def test_a_killed_driver_and_a_killed_worker_cost_no_more_than_the_steps_since_t
     until(driver, torn, 4)
     os.kill(driver.pid, signal.SIGKILL)
     ended(driver)
-    driver = begun(command, tmp_path / "said")
+    driver = begun(command, tmp_path / "said", EARLOOM_TEST=str(tmp_path))
     until(driver, torn, 9)
-    os.kill(holder(torn), signal.SIGKILL)
+    os.kill(worker(f"EARLOOM_TEST={tmp_path}"), signal.SIGKILL)
     assert ended(driver) == 0, (tmp_path / "said").read_text()[-2000:]
     expected, found = left_behind(whole), left_behind(torn)
     found = {name: data for name, data in found.items() if not name.startswith("ray/")}
