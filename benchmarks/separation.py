@@ -107,7 +107,8 @@ def made(root: str, out: Path) -> tuple[Path, Path]:
     overrides = [f"data.root={root}", f"data.datasets.0.splits={SPLITS}", f"audio.sample_rate={RATE}", f"mix={MIX}"]
     settings = [word for override in overrides for word in ("--set", override)]
     run("run", str(CONFIGS / "esc50.yaml"), "--out", str(mixed), "--engine", "inline", "--quiet", *settings)
-    run("train", str(CONFIGS / "training" / "clap.yaml"), "--out", str(clap), "--set", f"data.folders=[{mixed}]")
+    told = ["--set", f"data.folders=[{mixed}]", "--set", "fit.steps=280", "--set", "fit.judge_every=280"]
+    run("train", str(CONFIGS / "training" / "clap_demo.yaml"), "--out", str(clap), "--quiet", *told)
     return mixed, clap / "model"
 
 
