@@ -108,7 +108,9 @@ def cluster(address: str | None, workers: int | None) -> Iterator[tuple[float, f
     except Exception as error:
         words = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         if wanted == "local":
-            raise RunStopped(f"Ray could not start here ({words}); `earloom run --engine inline` and `earloom train` without --ray do without it") from error
+            raise RunStopped(
+                f"Ray could not start here ({words}); `earloom run --engine inline` and `earloom train` without --ray do without it"
+            ) from error
         raise UserError(
             f"--ray-address {wanted}: no cluster answers there ({words}); if it wants a token, set "
             "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as it has them"
