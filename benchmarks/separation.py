@@ -72,7 +72,8 @@ class RandomMixtures(Mixtures):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, number: int) -> Mixture:
+    def read(self, number: int, room: np.ndarray | None = None) -> Mixture:
+        """Return a mixture by its number; nothing is laid in ``room``."""
         if not 0 <= number < self.count:
             raise IndexError(number)
         rng = np.random.default_rng(seed_for(SEED, "random", str(number)))

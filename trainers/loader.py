@@ -92,8 +92,6 @@ class Mixtures(Dataset[Mixture]):
 
     def read(self, number: int, room: NDArray[np.float32] | None = None) -> Mixture:
         """Return a mixture as ``[number]`` does, in ``room`` if it fits there: see `trainers.shards.decoded`."""
-        if type(self).__getitem__ is not Mixtures.__getitem__:
-            return self[number]
         if not 0 <= number < len(self):
             raise IndexError(number)
         which = bisect_right(self._ends, number)
@@ -242,6 +240,15 @@ class Loader:
 def order_of(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Return the order of an epoch: a permutation of ``count`` numbers, a function of seed and epoch."""
     return np.random.Generator(np.random.PCG64(seed_for(seed, "trainers.loader", str(epoch)))).permutation(count)
+
+
+def judged(count: int, most: int, seed: int) -> list[int]:
+    """Return which of ``count`` held-out items are judged, ``most`` at most: a function of the training's seed.
+
+    They are drawn, since items that lie together were made together.
+    """
+    chosen: list[int] = order_of(count, seed_for(seed, "trainers.fit", "held out"), 0)[:most].tolist()
+    return chosen
 
 
 def collated(samples: Sequence[Mixture]) -> Batch:

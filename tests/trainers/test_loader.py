@@ -329,7 +329,7 @@ class Others(Mixtures):
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def __getitem__(self, number: int) -> Mixture:
+    def read(self, number: int, room: Any = None) -> Mixture:
         sound = np.full(self.lengths[number], number, np.float32)
         return Mixture(f"{number}", "", sound, -sound, RATE, {})
 

@@ -13,7 +13,6 @@ import numpy as np
 from torch import Tensor, nn
 from transformers import ClapModel
 
-from schemas.ids import seed_for
 from taggers.clap import ClapSettings
 from taggers.clap_transformers import TransformersClap
 from trainers.clap.config import ClapTraining
@@ -24,7 +23,7 @@ from trainers.clap.parts import hear_silence_apart, network, tokenizer, write
 from trainers.clips.batches import ClipBatches
 from trainers.clips.shards import Clips
 from trainers.fit.task import Batches, Row, Sound
-from trainers.loader import order_of
+from trainers.loader import judged
 
 WATCHED = tuple(f"{way}_r{most}" for way in ("text_to_audio", "audio_to_text") for most in RECALLS)
 
@@ -58,8 +57,7 @@ class Contrast:
             clips, self.tokenizer, training.joined, training.negatives.hard, training.seed
         )
         copies = recordings_of(self.held_out.told)
-        order = order_of(len(copies), seed_for(training.seed, "trainers.fit", "held out"), 0)[: data.held_out_clips]
-        self.judged = [copies[place] for place in order.tolist()]
+        self.judged = [copies[place] for place in judged(len(copies), data.held_out_clips, training.seed)]
 
     def build(self) -> nn.Module:
         """Return a CLAP with its loss; its bands have the mean and variance of the clips to train on."""

@@ -104,12 +104,12 @@ class Joined(Mixtures):
     def __init__(self, parts: Sequence[Mixtures]) -> None:
         self.parts, self._ends = tuple(parts), list(accumulate(map(len, parts)))
 
-    def __getitem__(self, number: int) -> Mixture:
-        """Return a mixture by its number, at least 0; IndexError past the last."""
+    def read(self, number: int, room: NDArray[np.float32] | None = None) -> Mixture:
+        """Return a mixture by its number, at least 0; IndexError past the last. See :meth:`Mixtures.read`."""
         if not 0 <= number < len(self):
             raise IndexError(number)
         which = bisect_right(self._ends, number)
-        return self.parts[which][number - (self._ends[which - 1] if which else 0)]
+        return self.parts[which].read(number - (self._ends[which - 1] if which else 0), room)
 
 
 def mixtures_of(folders: Sequence[str], split: str, name: str, rate: int) -> Mixtures:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from schemas.errors import UserError
-from schemas.ids import seed_for
 from trainers.fit.task import Batches, Row, Sound
 from trainers.lass.config import SeparatorTraining, build
 from trainers.lass.mixtures import excerpt, mixtures_of
@@ -21,7 +20,7 @@ from trainers.lass.objective import Objective
 from trainers.lass.queries import Embedded, Stored, queries
 from trainers.lass.spectra import window_and_hop
 from trainers.lass.tasks import EXTRACTION, REMOVAL, answers, drawn
-from trainers.loader import Batch, Loader, collated, order_of
+from trainers.loader import Batch, Loader, collated, judged
 from trainers.measures.registry import MEASURES
 from trainers.shards import embedder_of
 
@@ -53,9 +52,7 @@ class Separation:
         self.held_out = mixtures_of(
             data.held_out or data.folders, data.held_out_split, data.held_out_set or data.set, rate
         )
-        # Drawn, since mixtures that lie together were made together.
-        order = order_of(len(self.held_out), seed_for(training.seed, "trainers.fit", "held out"), 0)
-        self.judged: list[int] = order[: data.held_out_mixtures].tolist()
+        self.judged = judged(len(self.held_out), data.held_out_mixtures, training.seed)
         self.queries: Embedded | Stored = queries(training.queries, Path(folder) / "embeddings", device, training.seed)
         if isinstance(self.queries, Stored):
             self.queries = replace(self.queries, revision=embedder_of(self.mixtures[0].record))

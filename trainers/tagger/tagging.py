@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.errors import UserError
-from schemas.ids import seed_for
 from schemas.ontology import default_ontology
 from taggers.crnn import Crnn, write
 from taggers.crnn_shape import Shape
@@ -24,7 +23,7 @@ from trainers.clips.ranks import largest_over_ranks
 from trainers.clips.shards import Clips
 from trainers.clips.spectra import at_rate
 from trainers.fit.task import Batches, Row, Sound
-from trainers.loader import order_of
+from trainers.loader import judged
 from trainers.tagger.config import TaggerTraining
 from trainers.tagger.examples import LabelledBatch, LabelledExamples
 from trainers.tagger.judge import heard, measured
@@ -67,8 +66,7 @@ class Tagging:
         self.shape = Shape(classes)
         self.examples = LabelledExamples(clips, labelled, self.shape, training.overlaid, training.seed)
         asked = _labelled(self.held_out, data.held_out_split)
-        order = order_of(len(asked), seed_for(training.seed, "trainers.fit", "held out"), 0)[: data.held_out_clips]
-        self.judged = [asked[place] for place in order.tolist()]
+        self.judged = [asked[place] for place in judged(len(asked), data.held_out_clips, training.seed)]
 
     def build(self) -> nn.Module:
         """Return a tagger with its losses; its bands have mean 0 and deviation 1 over the clips to train on."""
